@@ -1,0 +1,50 @@
+"""PostgreSQL: the pool, and the named queries of the .sql files."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import aiosql
+import asyncpg
+from aiosql.queries import Queries
+
+from mediagate.errors import TransientError
+
+COMMAND_TIMEOUT = 15.0
+CONNECT_TIMEOUT = 10.0
+
+UNAVAILABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+    asyncpg.OperatorInterventionError,
+)
+"""What asyncpg raises while the server is away, restarting or ending our session."""
+
+
+def load_queries(path: Path) -> Queries:
+    """The named queries of one .sql file, for asyncpg."""
+    queries: Queries = aiosql.from_path(path, "asyncpg")
+    return queries
+
+
+async def connect(url: str, size: int) -> "asyncpg.Pool[asyncpg.Record]":
+    """A pool whose json columns are Python values; raises TransientError where the server does not answer."""
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            return await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=size,
+                command_timeout=COMMAND_TIMEOUT,
+                timeout=CONNECT_TIMEOUT,
+                init=_set_codecs,
+            )
+    except (*UNAVAILABLE, asyncpg.InvalidPasswordError, asyncpg.InvalidCatalogNameError) as error:
+        raise TransientError(f"PostgreSQL does not answer: {error or type(error).__name__}") from error
+
+
+async def _set_codecs(connection: Any) -> None:
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)

@@ -1,0 +1,33 @@
+"""Failures, by what must happen next. A verdict is a value; only a failure is an exception.
+
+MediagateError
+├── TransientError       try again later: nothing was decided, nothing is acknowledged
+├── DeadLetterError      this record can never work: it goes to the dead-letter topic
+└── StopError            this process must not go on
+    └── ConfigurationError   one line for the operator, no traceback
+"""
+
+
+class MediagateError(Exception):
+    """Base of every failure that Mediagate raises on purpose."""
+
+
+class TransientError(MediagateError):
+    """A dependency did not answer as it should; the same call may work later."""
+
+
+class DeadLetterError(MediagateError):
+    """A record that no retry can make acceptable."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class StopError(MediagateError):
+    """Going on could lose or publish something; the supervisor starts the process again."""
+
+
+class ConfigurationError(StopError):
+    """The process cannot start as it is configured."""

@@ -1,0 +1,285 @@
+"""The events on Mediagate's topics: their models, their CloudEvents form, their ids."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Generic, TypeVar
+from uuid import UUID, uuid5
+
+from cloudevents.core.base import BaseCloudEvent
+from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka, to_binary
+from cloudevents.core.exceptions import CloudEventValidationError
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+
+from mediagate.errors import DeadLetterError
+from mediagate.media import MediaType, media_type_of, safe_file_name
+
+EVENT_NAMESPACE = UUID("6f1c1f43-5d0e-4c0b-9d0a-2f6a0d7b8c11")
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
+Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{32}$", to_lower=True)]
+LinkedToType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+MimeType = Annotated[str, StringConstraints(pattern=r"^(image|video)/[a-z0-9][a-z0-9.+-]{0,99}$")]
+FileName = Annotated[str, AfterValidator(safe_file_name)]
+ETag = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r'^"[^"\x00-\x1f]+"$')]
+
+
+class EventModel(BaseModel):
+    """Base of every event's data: frozen; unknown fields of newer publishers pass through."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    media_id: UUID
+
+
+class UploadCompleted(EventModel):
+    """An upload is complete and waits for its scan: all that the pipeline needs to know."""
+
+    user_id: Identifier
+    bucket: str = Field(min_length=3, max_length=63, description="Source bucket; must be allow-listed")
+    key: str = Field(min_length=1, max_length=1024)
+    etag: ETag = Field(description="ETag of the accepted bytes, with its quotes")
+    size: int = Field(gt=0, description="Bytes")
+    mime_type: MimeType = Field(description="As declared by the uploader")
+    sha256: Sha256
+    md5: Md5 | None = None
+    linked_to_type: LinkedToType
+    linked_to_id: Identifier
+    file_name: FileName
+    occurred_at: AwareDatetime
+
+    @property
+    def media_type(self) -> MediaType:
+        """The media type that the declared MIME type belongs to."""
+        return media_type_of(self.mime_type)
+
+
+class Inspection(BaseModel):
+    """What parsing the bytes showed, whatever was declared."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    mime_type: str
+    width: int = Field(gt=0, description="Pixels, after EXIF rotation")
+    height: int = Field(gt=0, description="Pixels, after EXIF rotation")
+    duration: float | None = Field(default=None, ge=0, description="Seconds; null for a still picture")
+
+
+class Outcome(StrEnum):
+    """What a decision says shall happen to an upload."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    NEEDS_REVIEW = "needs_review"
+    UNSCANNABLE = "unscannable"
+
+
+class Decision(EventModel):
+    """The verdict on one upload: why, by whom, under which policy."""
+
+    upload: UploadCompleted
+    outcome: Outcome
+    reasons: tuple[str, ...] = Field(description="Why, most severe first; empty where all scores are low")
+    scores: Mapping[str, float] = Field(default_factory=dict, description="Raw score per category, in [0, 1]")
+    scanner: str | None = None
+    model_version: str | None = None
+    policy_version: str | None = None
+    inspection: Inspection | None = None
+
+
+class Published(EventModel):
+    """An approved upload stands in its permanent bucket."""
+
+    user_id: str
+    linked_to_type: str
+    linked_to_id: str
+    bucket: str
+    key: str
+    file_name: str
+    mime_type: str
+    size: int
+    sha256: str
+    width: int
+    height: int
+    duration: float | None = None
+
+
+class Quarantined(EventModel):
+    """A rejected upload stands in the quarantine bucket."""
+
+    user_id: str
+    linked_to_type: str
+    linked_to_id: str
+    bucket: str
+    key: str
+    reasons: tuple[str, ...]
+    scores: Mapping[str, float]
+    scanner: str | None = None
+    model_version: str | None = None
+    policy_version: str | None = None
+
+
+class EventType(StrEnum):
+    """`ce_type` of every event; the version changes only with an incompatible schema."""
+
+    UPLOAD_COMPLETED = "mediagate.upload-completed.v1"
+    APPROVED = "mediagate.approved.v1"
+    REJECTED = "mediagate.rejected.v1"
+    HELD = "mediagate.held.v1"
+    PUBLISHED = "mediagate.published.v1"
+    QUARANTINED = "mediagate.quarantined.v1"
+
+
+EVENT_MODELS: Mapping[EventType, type[EventModel]] = {
+    EventType.UPLOAD_COMPLETED: UploadCompleted,
+    EventType.APPROVED: Decision,
+    EventType.REJECTED: Decision,
+    EventType.HELD: Decision,
+    EventType.PUBLISHED: Published,
+    EventType.QUARANTINED: Quarantined,
+}
+
+DECISION_TYPES: Mapping[Outcome, EventType] = {
+    Outcome.APPROVED: EventType.APPROVED,
+    Outcome.REJECTED: EventType.REJECTED,
+    Outcome.NEEDS_REVIEW: EventType.HELD,
+    Outcome.UNSCANNABLE: EventType.HELD,
+}
+
+Model = TypeVar("Model", bound=EventModel)
+Header = tuple[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[Model]):
+    """One CloudEvent and its typed data; `subject` is the media_id and also the record's key."""
+
+    id: str
+    type: EventType
+    source: str
+    time: datetime | None
+    subject: str
+    data: Model
+    causation_id: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRecord:
+    """A Kafka record that is ready to be sent."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[Header]
+
+
+def event_id(event_type: EventType, media_id: UUID, cause: str) -> str:
+    """The id that every repetition of the same event has: a UUIDv5 of type, media_id and cause."""
+    return str(uuid5(EVENT_NAMESPACE, f"{event_type}:{media_id}:{cause}"))
+
+
+def encode(event: Event[Model], topic: str) -> OutgoingRecord:
+    """The event as a Kafka record in CloudEvents binary mode."""
+    attributes: dict[str, object] = {
+        "id": event.id,
+        "type": event.type.value,
+        "source": event.source,
+        "subject": event.subject,
+        "datacontenttype": "application/json",
+        "specversion": "1.0",
+    }
+    if event.time is not None:
+        attributes["time"] = event.time
+    if event.causation_id is not None:
+        attributes["causationid"] = event.causation_id
+    message = to_binary(
+        CloudEvent(attributes, event.data.model_dump_json().encode()),
+        JSONFormat(),
+        key_mapper=_subject_as_key,
+    )
+    headers = list(message.headers.items())
+    if event.traceparent is not None:
+        headers.append(("traceparent", event.traceparent.encode()))
+    return OutgoingRecord(topic, event.subject.encode(), message.value, headers)
+
+
+def decode(
+    key: bytes | None, value: bytes | None, headers: Sequence[Header], model: type[Model], *types: EventType
+) -> Event[Model]:
+    """The event in a Kafka record, binary or structured; raises DeadLetterError where it fits no contract."""
+    if value is None:
+        raise DeadLetterError("no_value", "the record is a tombstone")
+    cloud_event = _read_cloud_event(value, headers)
+    event_type = _expected_type(cloud_event.get_type(), types)
+    data = _read_data(cloud_event.get_data(), model)
+    subject = str(data.media_id)
+    if key is not None and key != subject.encode():
+        raise DeadLetterError("key_mismatch", f"key {key[:64]!r} is not the media_id {subject}")
+    return Event(
+        id=cloud_event.get_id(),
+        type=event_type,
+        source=cloud_event.get_source(),
+        time=cloud_event.get_time(),
+        subject=subject,
+        data=data,
+        causation_id=cloud_event.get_extension("causationid"),
+        traceparent=_header(headers, "traceparent"),
+    )
+
+
+class _RawJSON(JSONFormat):
+    """Leaves the data of binary mode as bytes: the model parses it, once and with a depth limit."""
+
+    def read_data(self, body: bytes, datacontenttype: str | None) -> bytes:
+        return body
+
+
+def _read_cloud_event(value: bytes, headers: Sequence[Header]) -> BaseCloudEvent:
+    try:
+        return from_kafka(KafkaMessage(dict(headers), None, value), _RawJSON())
+    except (CloudEventValidationError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DeadLetterError("not_a_cloud_event", _first_line(error)) from error
+
+
+def _expected_type(name: str, types: Sequence[EventType]) -> EventType:
+    for event_type in types:
+        if event_type == name:
+            return event_type
+    raise DeadLetterError("unexpected_event_type", f"{name!r} where only {', '.join(types)} may be")
+
+
+def _read_data(payload: object, model: type[Model]) -> Model:
+    try:
+        if isinstance(payload, bytes):
+            return model.model_validate_json(payload)
+        return model.model_validate(payload)
+    except ValidationError as error:
+        faults = (
+            f"{'.'.join(map(str, fault['loc'])) or 'value'}: {fault['msg']}" for fault in error.errors()
+        )
+        raise DeadLetterError("invalid_data", "; ".join(faults)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _header(headers: Sequence[Header], name: str) -> str | None:
+    return next((value.decode(errors="replace") for key, value in headers if key == name), None)
+
+
+def _subject_as_key(event: BaseCloudEvent) -> str | None:
+    return event.get_subject()

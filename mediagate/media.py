@@ -1,0 +1,54 @@
+"""Media types and file names: rules on what an uploader may say."""
+
+import re
+import unicodedata
+from enum import StrEnum
+from pathlib import PurePosixPath
+
+MAX_FILE_NAME_BYTES = 255
+
+
+class MediaType(StrEnum):
+    """What a window, a topic and a size limit are kept per."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+
+
+def media_type_of(mime_type: str) -> MediaType:
+    """The media type of a MIME type; raises ValueError for anything but image/* and video/*."""
+    main = mime_type.partition("/")[0]
+    if main not in tuple(MediaType):
+        raise ValueError(f"{mime_type!r} is neither image/* nor video/*")
+    return MediaType(main)
+
+
+def safe_file_name(name: str) -> str:
+    """The last path part of a name without control characters, at most 255 UTF-8 bytes, its suffix kept.
+
+    Raises ValueError where nothing is left.
+    """
+    last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
+    printable = "".join(
+        char for char in last if unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    )
+    visible = printable.strip().lstrip(".")
+    if not visible:
+        raise ValueError("is empty once path parts and control characters are removed")
+    suffix = PurePosixPath(visible).suffix
+    if len(suffix.encode()) > 16:
+        suffix = ""
+    stem = visible[: len(visible) - len(suffix)] if suffix else visible
+    return _shorten(stem, MAX_FILE_NAME_BYTES - len(suffix.encode())) + suffix
+
+
+def with_suffix_before_extension(name: str, addition: str) -> str:
+    """`photo.jpg` and `1a2b` make `photo-1a2b.jpg`, still at most 255 UTF-8 bytes."""
+    suffix = PurePosixPath(name).suffix
+    stem = name[: len(name) - len(suffix)] if suffix else name
+    room = MAX_FILE_NAME_BYTES - len(suffix.encode()) - len(addition) - 1
+    return f"{_shorten(stem, room)}-{addition}{suffix}"
+
+
+def _shorten(text: str, limit: int) -> str:
+    return text.encode()[:limit].decode(errors="ignore")

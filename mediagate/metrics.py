@@ -1,0 +1,42 @@
+"""Every metric that Mediagate's processes export."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+HTTP_REQUESTS = Counter("mediagate_http_requests_total", "Gateway requests", ["method", "route", "status"])
+HTTP_SECONDS = Histogram(
+    "mediagate_http_request_seconds", "Gateway request time", ["method", "route"], buckets=SECONDS
+)
+EVENTS_OWED = Counter("mediagate_events_owed_total", "Completions whose event recovery has to publish")
+
+WINDOWS = Counter("mediagate_windows_total", "Windows closed", ["media_type", "trigger"])
+WINDOW_ITEMS = Histogram(
+    "mediagate_window_items",
+    "Items in a closed window",
+    ["media_type"],
+    buckets=(1, 2, 5, 10, 16, 25, 50, 100),
+)
+WINDOW_SECONDS = Histogram(
+    "mediagate_window_process_seconds", "From close to acknowledgement", ["media_type"], buckets=SECONDS
+)
+LAST_WINDOW = Gauge(
+    "mediagate_last_window_timestamp_seconds", "When the last window was finished", ["media_type"]
+)
+DECISIONS = Counter(
+    "mediagate_decisions_total", "Decisions acknowledged by the broker", ["media_type", "outcome"]
+)
+DEAD_LETTERS = Counter(
+    "mediagate_dead_letters_total", "Records sent to the dead-letter topic", ["topic", "reason"]
+)
+SCAN_SECONDS = Histogram(
+    "mediagate_scan_seconds", "Scan time of a batch", ["scanner", "media_type"], buckets=SECONDS
+)
+RECOVERED = Counter("mediagate_recovered_total", "Rows that recovery helped along", ["action"])
+
+EFFECTS = Counter("mediagate_effects_total", "Decisions carried out", ["effect"])
+EFFECT_SECONDS = Histogram(
+    "mediagate_effect_seconds", "From decision received to effect done", ["effect"], buckets=SECONDS
+)
+
+OLDEST_JOB = Gauge("mediagate_oldest_job_seconds", "Age of the oldest job in a non-terminal state", ["state"])

@@ -1,0 +1,73 @@
+"""Sends records to Kafka and returns only when the broker has acknowledged every one of them."""
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from mediagate.errors import TransientError
+from mediagate.events import OutgoingRecord
+
+BATCH_BYTES = 256 * 1024  # a window's decisions for one partition in one request
+REQUEST_TIMEOUT_MS = 10_000
+
+
+class Publisher(Protocol):
+    """Where events go."""
+
+    async def publish(self, records: Sequence[OutgoingRecord]) -> None:
+        """Sends all records in order; raises TransientError unless every one was acknowledged in time."""
+        ...
+
+
+class KafkaPublisher:
+    """A Publisher on an idempotent producer that waits for all in-sync replicas."""
+
+    def __init__(self, bootstrap_servers: str, client_id: str, deadline: float = 30.0) -> None:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap_servers,
+            client_id=client_id,
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=BATCH_BYTES,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+        )
+        self._deadline = deadline
+
+    async def start(self) -> None:
+        """Connects; raises TransientError where no broker answers."""
+        try:
+            async with asyncio.timeout(self._deadline):
+                await self._producer.start()
+        except (KafkaError, TimeoutError) as error:
+            raise TransientError(f"Kafka does not answer: {error}") from error
+
+    async def stop(self) -> None:
+        """Sends what is buffered and closes."""
+        await self._producer.stop()
+
+    async def __aenter__(self) -> "KafkaPublisher":
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def publish(self, records: Sequence[OutgoingRecord]) -> None:
+        """Sends all records in order; raises TransientError unless every one was acknowledged in time."""
+        try:
+            async with asyncio.timeout(self._deadline):
+                futures = [
+                    await self._producer.send(
+                        record.topic, value=record.value, key=record.key, headers=list(record.headers)
+                    )
+                    for record in records
+                ]
+                await asyncio.gather(*futures)
+        except (KafkaError, TimeoutError) as error:
+            raise TransientError(f"Kafka did not acknowledge: {type(error).__name__} {error}") from error

@@ -1,0 +1,303 @@
+"""S3: signed URLs, and the few calls that Mediagate makes, in bounded threads with deadlines."""
+
+import asyncio
+import base64
+import re
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import boto3
+from botocore.client import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mediagate.errors import MediagateError, StopError, TransientError
+from mediagate.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+Result = TypeVar("Result")
+
+COPY_LIMIT = 5 * 2**30
+"""Largest object that one CopyObject takes; above it S3 wants a multipart copy."""
+COPY_PART = 512 * 2**20
+CALL_DEADLINE = 120.0
+
+
+class ObjectChangedError(MediagateError):
+    """The object's bytes are not those that were accepted: it is gone, or its ETag differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectHead:
+    """What S3 says of an object; `sha256` in hex, only where S3 itself verified it."""
+
+    bucket: str
+    key: str
+    size: int
+    etag: str
+    mime_type: str
+    sha256: str | None
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PutTerms:
+    """What a signed upload may be, and nothing else; hashes in hex."""
+
+    bucket: str
+    key: str
+    size: int
+    mime_type: str
+    sha256: str
+    md5: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """A request that S3 accepts only with exactly these headers."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CopySource:
+    """The exact bytes to copy."""
+
+    bucket: str
+    key: str
+    etag: str
+    size: int
+
+
+class ObjectStore(Protocol):
+    """Where bytes are; calls raise TransientError where S3 fails, StopError where it refuses us."""
+
+    def presign_put(self, terms: PutTerms, expires: timedelta) -> SignedRequest:
+        """A signed upload that creates the object once and never overwrites it."""
+        ...
+
+    def presign_get(self, bucket: str, key: str, expires: timedelta) -> str:
+        """A signed URL to read an object, for a scanner."""
+        ...
+
+    async def head(self, bucket: str, key: str) -> ObjectHead | None:
+        """What S3 says of an object; None where there is none."""
+        ...
+
+    async def copy(
+        self, source: CopySource, bucket: str, key: str, metadata: Mapping[str, str], mime_type: str
+    ) -> None:
+        """Copies within S3; raises ObjectChangedError where the source is not those bytes any more."""
+        ...
+
+    async def delete(self, bucket: str, key: str) -> None:
+        """Removes an object; one that is not there is no error."""
+        ...
+
+    async def missing_buckets(self, names: Iterable[str]) -> list[str]:
+        """Those of the buckets that are not there."""
+        ...
+
+
+class S3:
+    """An ObjectStore on S3 or anything that speaks its protocol."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = _client(settings, settings.s3_endpoint_url)
+        self._public_client = _client(settings, settings.s3_public_endpoint_url or settings.s3_endpoint_url)
+        self._threads = ThreadPoolExecutor(settings.s3_concurrency, thread_name_prefix="s3")
+        self._region = settings.aws_region
+
+    def close(self) -> None:
+        """Waits for the calls under way and ends the threads."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._client.close()
+        self._public_client.close()
+
+    def presign_put(self, terms: PutTerms, expires: timedelta) -> SignedRequest:
+        """A signed upload that creates the object once and never overwrites it."""
+        content_md5, checksum = _base64(terms.md5), _base64(terms.sha256)
+        url = self._public_client.generate_presigned_url(
+            "put_object",
+            Params={
+                "Bucket": terms.bucket,
+                "Key": terms.key,
+                "ContentType": terms.mime_type,
+                "ContentLength": terms.size,
+                "ContentMD5": content_md5,
+                "ChecksumSHA256": checksum,
+                "IfNoneMatch": "*",
+            },
+            ExpiresIn=int(expires.total_seconds()),
+            HttpMethod="PUT",
+        )
+        headers = {
+            "Content-Type": terms.mime_type,
+            "Content-Length": str(terms.size),
+            "Content-MD5": content_md5,
+            "x-amz-checksum-sha256": checksum,
+            "If-None-Match": "*",
+        }
+        return SignedRequest("PUT", url, headers)
+
+    def presign_get(self, bucket: str, key: str, expires: timedelta) -> str:
+        """A signed URL to read an object, for a scanner."""
+        return self._client.generate_presigned_url(
+            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=int(expires.total_seconds())
+        )
+
+    async def head(self, bucket: str, key: str) -> ObjectHead | None:
+        """What S3 says of an object; None where there is none."""
+        return await self._run(partial(self._head, bucket, key))
+
+    async def copy(
+        self, source: CopySource, bucket: str, key: str, metadata: Mapping[str, str], mime_type: str
+    ) -> None:
+        """Copies within S3; raises ObjectChangedError where the source is not those bytes any more."""
+        copy = self._copy_whole if source.size <= COPY_LIMIT else self._copy_in_parts
+        await self._run(partial(copy, source, bucket, key, metadata, mime_type), deadline=None)
+
+    async def delete(self, bucket: str, key: str) -> None:
+        """Removes an object; one that is not there is no error."""
+        await self._run(partial(self._client.delete_object, Bucket=bucket, Key=key))
+
+    async def missing_buckets(self, names: Iterable[str]) -> list[str]:
+        """Those of the buckets that are not there."""
+        return [name for name in sorted(names) if not await self._run(partial(self._bucket_exists, name))]
+
+    async def create_buckets(self, names: Iterable[str]) -> None:
+        """Makes the buckets that are not there, for a development stack."""
+        for name in await self.missing_buckets(names):
+            await self._run(partial(self._client.create_bucket, Bucket=name))
+
+    async def _run(self, call: Callable[[], Result], deadline: float | None = CALL_DEADLINE) -> Result:
+        try:
+            async with asyncio.timeout(deadline):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except ClientError as error:
+            raise _meaning(error) from error
+        except (BotoCoreError, TimeoutError) as error:
+            raise TransientError(f"S3 does not answer: {error or type(error).__name__}") from error
+
+    def _head(self, bucket: str, key: str) -> ObjectHead | None:
+        try:
+            head = self._client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+        except ClientError as error:
+            if _status(error) == 404:
+                return None
+            raise
+        checksum = head.get("ChecksumSHA256")
+        return ObjectHead(
+            bucket=bucket,
+            key=key,
+            size=head["ContentLength"],
+            etag=head["ETag"],
+            mime_type=head.get("ContentType", ""),
+            sha256=None if checksum is None or "-" in checksum else base64.b64decode(checksum).hex(),
+            metadata=head.get("Metadata", {}),
+        )
+
+    def _bucket_exists(self, name: str) -> bool:
+        try:
+            self._client.head_bucket(Bucket=name)
+        except ClientError as error:
+            if _status(error) == 404:
+                return False
+            raise
+        return True
+
+    def _copy_whole(
+        self, source: CopySource, bucket: str, key: str, metadata: Mapping[str, str], mime_type: str
+    ) -> None:
+        self._client.copy_object(
+            Bucket=bucket,
+            Key=key,
+            CopySource={"Bucket": source.bucket, "Key": source.key},
+            CopySourceIfMatch=source.etag,
+            MetadataDirective="REPLACE",
+            Metadata=metadata,
+            ContentType=mime_type,
+        )
+
+    def _copy_in_parts(
+        self, source: CopySource, bucket: str, key: str, metadata: Mapping[str, str], mime_type: str
+    ) -> None:
+        upload = self._client.create_multipart_upload(
+            Bucket=bucket, Key=key, Metadata=metadata, ContentType=mime_type
+        )
+        upload_id = upload["UploadId"]
+        try:
+            etags = [
+                self._client.upload_part_copy(
+                    Bucket=bucket,
+                    Key=key,
+                    UploadId=upload_id,
+                    PartNumber=number,
+                    CopySource={"Bucket": source.bucket, "Key": source.key},
+                    CopySourceIfMatch=source.etag,
+                    CopySourceRange=f"bytes={start}-{min(start + COPY_PART, source.size) - 1}",
+                )["CopyPartResult"]["ETag"]
+                for number, start in enumerate(range(0, source.size, COPY_PART), start=1)
+            ]
+        except (ClientError, BotoCoreError):
+            self._client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+            raise
+        parts: list[CompletedPartTypeDef] = [
+            {"ETag": etag, "PartNumber": number} for number, etag in enumerate(etags, start=1)
+        ]
+        self._client.complete_multipart_upload(
+            Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
+        )
+
+
+def _client(settings: Settings, endpoint: str | None) -> "S3Client":
+    key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=settings.aws_region,
+        aws_access_key_id=key.get_secret_value() if key else None,
+        aws_secret_access_key=secret.get_secret_value() if secret else None,
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path" if endpoint else "virtual"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": 3},
+            max_pool_connections=settings.s3_concurrency,
+        ),
+    )
+
+
+def _meaning(error: ClientError) -> MediagateError:
+    status, code = _status(error), error.response.get("Error", {}).get("Code", "")
+    message = f"S3 {error.operation_name}: {code or status}"
+    if status == 412 or (
+        status == 404 and code != "NoSuchBucket" and re.search("Copy", error.operation_name)
+    ):
+        return ObjectChangedError(message)
+    if (
+        status >= 500
+        or status in {408, 409, 429}
+        or code in {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed"}
+    ):
+        return TransientError(message)
+    return StopError(message)
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _base64(hexadecimal: str) -> str:
+    return base64.b64encode(bytes.fromhex(hexadecimal)).decode()

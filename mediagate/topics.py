@@ -1,0 +1,187 @@
+"""topics.yaml: every topic, declared; and what the broker lacks of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mediagate.errors import ConfigurationError, TransientError
+from mediagate.events import EventType
+from mediagate.media import MediaType
+
+REQUEST_TIMEOUT_MS = 15_000
+
+
+class Topic(BaseModel):
+    """One topic as declared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")
+    event: EventType | None
+    key: str
+    partitions: int = Field(gt=0)
+    replication_factor: int = Field(gt=0)
+    config: Mapping[str, str] = Field(default_factory=dict)
+    producers: tuple[str, ...]
+    consumers: tuple[str, ...]
+
+
+class Topics(BaseModel):
+    """All topics, by the part that each plays."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    upload_completed_image: Topic
+    upload_completed_video: Topic
+    approved: Topic
+    rejected: Topic
+    held: Topic
+    published: Topic
+    quarantined: Topic
+    dead_letter: Topic
+
+    def all(self) -> tuple[Topic, ...]:
+        """Every declared topic, in the order in which data flows."""
+        return tuple(getattr(self, name) for name in type(self).model_fields)
+
+    def upload_completed(self, media_type: MediaType) -> Topic:
+        """The topic of a media type's completed uploads."""
+        topics = {MediaType.IMAGE: self.upload_completed_image, MediaType.VIDEO: self.upload_completed_video}
+        return topics[media_type]
+
+    def of_event(self, event_type: EventType) -> Topic:
+        """The one topic that carries an event type; upload-completed has one per media type."""
+        (topic,) = (topic for topic in self.all() if topic.event is event_type)
+        return topic
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference between a declared topic and the broker's."""
+
+    topic: Topic
+    action: str
+    current: str
+    wanted: str
+    possible: bool = True
+
+
+def load_topics(path: Path) -> Topics:
+    """Reads topics.yaml; raises ConfigurationError that names the file and the faulty field."""
+    try:
+        return Topics.model_validate(yaml.safe_load(path.read_text()))
+    except OSError as error:
+        raise ConfigurationError(f"topics file {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"topics file {path}: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ConfigurationError(
+            f"topics file {path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+        ) from error
+
+
+class TopicAdmin:
+    """Compares declared topics with a broker's and applies the difference."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._client = AIOKafkaAdminClient(
+            bootstrap_servers=bootstrap_servers,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            client_id="mediagate-topics",
+        )
+
+    async def __aenter__(self) -> "TopicAdmin":
+        try:
+            await self._client.start()
+        except KafkaError as error:
+            await self._client.close()
+            raise TransientError(f"Kafka does not answer: {error}") from error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def missing(self, topics: Topics) -> list[str]:
+        """Names of declared topics that the broker does not have."""
+        existing = set(await self._client.list_topics())
+        return [topic.name for topic in topics.all() if topic.name not in existing]
+
+    async def plan(self, topics: Topics) -> list[Change]:
+        """What `apply` would do; fewer partitions than the broker has is reported as impossible."""
+        existing = set(await self._client.list_topics())
+        present = [topic for topic in topics.all() if topic.name in existing]
+        changes = [_creation(topic) for topic in topics.all() if topic.name not in existing]
+        if present:
+            partitions = await self._partition_counts(present)
+            configs = await self._configs(present)
+            for topic in present:
+                changes += _partition_changes(topic, partitions[topic.name])
+                changes += _config_changes(topic, configs[topic.name])
+        return changes
+
+    async def apply(self, changes: list[Change]) -> None:
+        """Makes every possible change of a plan."""
+        for change in changes:
+            if not change.possible:
+                continue
+            if change.action == "create":
+                await self._create(change.topic)
+            elif change.action == "partitions":
+                await self._client.create_partitions(
+                    {change.topic.name: NewPartitions(change.topic.partitions)}
+                )
+            else:
+                await self._client.alter_configs(
+                    [ConfigResource(ConfigResourceType.TOPIC, change.topic.name, dict(change.topic.config))]
+                )
+
+    async def _create(self, topic: Topic) -> None:
+        new = NewTopic(
+            topic.name, topic.partitions, topic.replication_factor, topic_configs=dict(topic.config)
+        )
+        response = await self._client.create_topics([new])
+        for name, code, *detail in response.topic_errors:
+            error = for_code(code)
+            if code and error is not TopicAlreadyExistsError:
+                raise ConfigurationError(
+                    f"topic {name} cannot be created: {' '.join(map(str, detail)) or error.__name__}"
+                )
+
+    async def _partition_counts(self, topics: list[Topic]) -> dict[str, int]:
+        described = await self._client.describe_topics([topic.name for topic in topics])
+        return {str(entry["topic"]): len(entry["partitions"]) for entry in described}
+
+    async def _configs(self, topics: list[Topic]) -> dict[str, dict[str, str]]:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics]
+        responses = await self._client.describe_configs(resources)
+        return {
+            str(resource[3]): {str(entry[0]): str(entry[1]) for entry in resource[4]}
+            for response in responses
+            for resource in response.resources
+        }
+
+
+def _creation(topic: Topic) -> Change:
+    return Change(topic, "create", "missing", f"{topic.partitions} partitions")
+
+
+def _partition_changes(topic: Topic, current: int) -> list[Change]:
+    if current == topic.partitions:
+        return []
+    possible = current < topic.partitions
+    return [Change(topic, "partitions", str(current), str(topic.partitions), possible)]
+
+
+def _config_changes(topic: Topic, current: Mapping[str, str]) -> list[Change]:
+    return [
+        Change(topic, f"config {key}", current.get(key, "unset"), value)
+        for key, value in topic.config.items()
+        if current.get(key) != value
+    ]

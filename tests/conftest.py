@@ -1,0 +1,111 @@
+"""Fixtures of every test lane: real services, a database and topics of a test's own."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import yaml
+from pydantic import SecretStr
+
+from mediagate.migrations import migrate
+from mediagate.settings import Settings
+from mediagate.storage import S3
+from mediagate.topics import TopicAdmin, Topics, load_topics
+from tests.services import Services, running_services
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """Kafka, PostgreSQL and S3, as MEDIAGATE_TEST_SERVICES says: embedded, containers or external."""
+    with running_services(
+        os.environ.get("MEDIAGATE_TEST_SERVICES"), tmp_path_factory.mktemp("services")
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def template_database(services: Services) -> Iterator[str]:
+    """The name of a migrated database that tests clone."""
+    import asyncio
+
+    name = f"template_{uuid4().hex}"
+    asyncio.run(_execute(services.database_url, f'create database "{name}"'))
+    asyncio.run(migrate(services.database_url_of(name)))
+    yield name
+    asyncio.run(_execute(services.database_url, f'drop database "{name}" with (force)'))
+
+
+@pytest.fixture
+async def database_url(services: Services, template_database: str) -> AsyncIterator[str]:
+    """A migrated, empty database of the test's own."""
+    name = f"test_{uuid4().hex}"
+    await _execute(services.database_url, f'create database "{name}" template "{template_database}"')
+    yield services.database_url_of(name)
+    await _execute(services.database_url, f'drop database "{name}" with (force)')
+
+
+@pytest.fixture
+def topics_file(tmp_path: Path) -> Path:
+    """topics.yaml with every topic under a name of the test's own."""
+    prefix = uuid4().hex[:12]
+    declared = yaml.safe_load((ROOT / "topics.yaml").read_text())
+    for topic in declared.values():
+        topic["name"] = f"{prefix}.{topic['name']}"
+    path = tmp_path / "topics.yaml"
+    path.write_text(yaml.safe_dump(declared))
+    return path
+
+
+@pytest.fixture
+async def topics(services: Services, topics_file: Path) -> Topics:
+    """The test's own topics, made on the broker."""
+    topics = load_topics(topics_file)
+    async with TopicAdmin(services.kafka_bootstrap_servers) as admin:
+        await admin.apply(await admin.plan(topics))
+    return topics
+
+
+@pytest.fixture
+async def settings(services: Services, database_url: str, topics_file: Path) -> Settings:
+    """What the three processes share, on the test's own database, topics and buckets."""
+    prefix = uuid4().hex[:12]
+    return Settings.model_validate(
+        {
+            "kafka_bootstrap_servers": services.kafka_bootstrap_servers,
+            "database_url": database_url,
+            "s3_endpoint_url": services.s3_endpoint_url,
+            "aws_access_key_id": SecretStr(services.aws_access_key_id),
+            "aws_secret_access_key": SecretStr(services.aws_secret_access_key),
+            "aws_region": services.aws_region,
+            "topics_file": topics_file,
+            "temp_bucket": f"{prefix}-media-temp",
+            "quarantine_bucket": f"{prefix}-media-quarantine",
+            "buckets": {
+                kind: f"{prefix}-{name}"
+                for kind, name in Settings.model_fields["buckets"].get_default().items()
+            },
+            "default_bucket": f"{prefix}-default-bucket",
+        }
+    )
+
+
+@pytest.fixture
+async def s3(settings: Settings) -> AsyncIterator[S3]:
+    """The real object store with the test's own buckets."""
+    store = S3(settings)
+    await store.create_buckets(settings.all_buckets())
+    yield store
+    store.close()
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
