@@ -1,0 +1,1 @@
+"""The demo: real uploads through the whole system, and an account of where each ended."""
