@@ -7,7 +7,6 @@ from typing import Any
 
 import aiosql
 import asyncpg
-from aiosql.queries import Queries
 
 from mediagate.errors import TransientError
 
@@ -24,10 +23,9 @@ UNAVAILABLE = (
 """What asyncpg raises while the server is away, restarting or ending our session."""
 
 
-def load_queries(path: Path) -> Queries:
-    """The named queries of one .sql file, for asyncpg."""
-    queries: Queries = aiosql.from_path(path, "asyncpg")
-    return queries
+def load_queries(path: Path) -> Any:
+    """The named queries of one .sql file, for asyncpg; aiosql makes them methods at run time."""
+    return aiosql.from_path(path, "asyncpg")
 
 
 async def connect(url: str, size: int) -> "asyncpg.Pool[asyncpg.Record]":

@@ -220,6 +220,7 @@ def decode(
     key: bytes | None, value: bytes | None, headers: Sequence[Header], model: type[Model], *types: EventType
 ) -> Event[Model]:
     """The event in a Kafka record, binary or structured; raises DeadLetterError where it fits no contract."""
+    headers = [(name, content) for name, content in headers if content is not None]  # Kafka allows null
     if value is None:
         raise DeadLetterError("no_value", "the record is a tombstone")
     cloud_event = _read_cloud_event(value, headers)

@@ -1,10 +1,17 @@
-"""A media job's states: all explicit, none silent."""
+"""A media job: its states, its row, the event that its completed upload becomes."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from typing import Any
+
+from mediagate.events import Event, EventType, UploadCompleted, event_id
+from mediagate.storage import ObjectHead
 
 
 class State(StrEnum):
-    """Where an upload is between its request and its end."""
+    """Where an upload is between its request and its end: all explicit, none silent."""
 
     AWAITING_UPLOAD = "awaiting_upload"
     QUEUED = "queued"
@@ -20,3 +27,62 @@ class State(StrEnum):
 UNDECIDED = frozenset({State.AWAITING_UPLOAD, State.QUEUED})
 UNFINISHED = UNDECIDED | {State.APPROVED, State.REJECTED}
 TERMINAL = frozenset(State) - UNFINISHED
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Which bytes were accepted as a job's upload."""
+
+    etag: str
+    size: int
+    checksum_verified: bool
+
+
+class UploadDiffersError(ValueError):
+    """The object is not the upload that was declared; `field` says in what."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def accept(head: ObjectHead, declared_size: int, declared_sha256: str) -> Acceptance:
+    """The acceptance of an object as the declared upload; raises UploadDiffersError where it is another."""
+    if head.size != declared_size:
+        raise UploadDiffersError(
+            "file_size", f"the object has {head.size} bytes, {declared_size} were declared"
+        )
+    if head.sha256 is not None and head.sha256 != declared_sha256:
+        raise UploadDiffersError("sha256_hash", "the object's SHA-256 is not the declared one")
+    return Acceptance(head.etag, head.size, checksum_verified=head.sha256 is not None)
+
+
+def upload_completed(
+    row: Mapping[str, Any], attempt: int, source: str, now: datetime, traceparent: str | None = None
+) -> Event[UploadCompleted]:
+    """The event of a queued row of media_jobs; each attempt has an id of its own, always the same."""
+    data = UploadCompleted(
+        media_id=row["media_id"],
+        user_id=row["user_id"],
+        bucket=row["bucket"],
+        key=row["key"],
+        etag=row["etag"],
+        size=row["file_size"],
+        mime_type=row["mime_type"],
+        sha256=row["sha256"],
+        md5=row["md5"],
+        linked_to_type=row["linked_to_type"],
+        linked_to_id=row["linked_to_id"],
+        file_name=row["file_name"],
+        occurred_at=row["queued_at"],
+    )
+    kind = EventType.UPLOAD_COMPLETED
+    return Event(
+        id=event_id(kind, data.media_id, str(attempt)),
+        type=kind,
+        source=source,
+        time=now,
+        subject=str(data.media_id),
+        data=data,
+        traceparent=traceparent,
+    )

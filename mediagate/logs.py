@@ -39,5 +39,15 @@ def configure_logs(process: str, level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("aiokafka", "faust", "mode", "botocore", "boto3", "urllib3", "PIL", "aiohttp.access"):
+    for noisy in (
+        "aiokafka",
+        "alembic",
+        "faust",
+        "mode",
+        "botocore",
+        "boto3",
+        "urllib3",
+        "PIL",
+        "aiohttp.access",
+    ):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))

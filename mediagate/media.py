@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 
 MAX_FILE_NAME_BYTES = 255
+MAX_SUFFIX_BYTES = 16
 
 
 class MediaType(StrEnum):
@@ -35,19 +36,27 @@ def safe_file_name(name: str) -> str:
     visible = printable.strip().lstrip(".")
     if not visible:
         raise ValueError("is empty once path parts and control characters are removed")
-    suffix = PurePosixPath(visible).suffix
-    if len(suffix.encode()) > 16:
-        suffix = ""
-    stem = visible[: len(visible) - len(suffix)] if suffix else visible
-    return _shorten(stem, MAX_FILE_NAME_BYTES - len(suffix.encode())) + suffix
+    return shortened(visible, MAX_FILE_NAME_BYTES)
 
 
-def with_suffix_before_extension(name: str, addition: str) -> str:
-    """`photo.jpg` and `1a2b` make `photo-1a2b.jpg`, still at most 255 UTF-8 bytes."""
-    suffix = PurePosixPath(name).suffix
-    stem = name[: len(name) - len(suffix)] if suffix else name
-    room = MAX_FILE_NAME_BYTES - len(suffix.encode()) - len(addition) - 1
+def shortened(name: str, limit: int) -> str:
+    """The name in at most `limit` UTF-8 bytes, its suffix kept."""
+    stem, suffix = _split(name)
+    return _shorten(stem, limit - len(suffix.encode())) + suffix
+
+
+def with_suffix_before_extension(name: str, addition: str, limit: int = MAX_FILE_NAME_BYTES) -> str:
+    """`photo.jpg` and `1a2b` make `photo-1a2b.jpg`, in at most `limit` UTF-8 bytes."""
+    stem, suffix = _split(name)
+    room = limit - len(suffix.encode()) - len(addition) - 1
     return f"{_shorten(stem, room)}-{addition}{suffix}"
+
+
+def _split(name: str) -> tuple[str, str]:
+    suffix = PurePosixPath(name).suffix
+    if not suffix or len(suffix.encode()) > MAX_SUFFIX_BYTES:
+        return name, ""
+    return name[: -len(suffix)], suffix
 
 
 def _shorten(text: str, limit: int) -> str:

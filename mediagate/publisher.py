@@ -43,6 +43,7 @@ class KafkaPublisher:
             async with asyncio.timeout(self._deadline):
                 await self._producer.start()
         except (KafkaError, TimeoutError) as error:
+            await self._producer.stop()
             raise TransientError(f"Kafka does not answer: {error}") from error
 
     async def stop(self) -> None:

@@ -1,27 +1,55 @@
 """Every setting of every process: environment variables, or the same names in `.env`."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, PostgresDsn, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, PostgresDsn, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mediagate.errors import ConfigurationError
 from mediagate.media import MediaType
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(lambda value: float(value) if _is_number(value) else value),
+    Field(gt=timedelta()),
+]
+"""Seconds, or ISO 8601 such as PT5M; always positive."""
 Milliseconds = Annotated[int, Field(gt=0, description="ms")]
 
 
-class Settings(BaseSettings):
-    """What the three processes share."""
+def _is_number(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value) is not None
 
+
+class _FromEnvironment(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
 
-    kafka_bootstrap_servers: str = Field(description="Kafka brokers, `host:port`, comma-separated")
+
+class DatabaseSettings(_FromEnvironment):
+    """What migrating needs."""
+
     database_url: PostgresDsn = Field(description="PostgreSQL, `postgresql://user:password@host:port/name`")
+
+
+class TopicSettings(_FromEnvironment):
+    """What making topics needs."""
+
+    kafka_bootstrap_servers: str = Field(description="Kafka brokers, `host:port`, comma-separated")
+    topics_file: Path = Field(default=Path("topics.yaml"), description="Declared topics")
+
+
+class Settings(DatabaseSettings, TopicSettings):
+    """What the three processes share."""
+
+    streams_group: str = Field(
+        default="mediagate-streams", description="Consumer group of the streams workers"
+    )
+    sinks_group: str = Field(default="mediagate-sinks", description="Consumer group of the sinks workers")
     database_pool_size: int = Field(default=10, gt=0, description="PostgreSQL connections of a process")
     s3_endpoint_url: str | None = Field(default=None, description="S3 endpoint; unset is AWS")
     s3_public_endpoint_url: str | None = Field(
@@ -50,7 +78,6 @@ class Settings(BaseSettings):
         default=frozenset({"post", "opportunity"}),
         description="Types whose key is the file name alone, as a JSON list; others: `type/filename`",
     )
-    topics_file: Path = Field(default=Path("topics.yaml"), description="Declared topics")
     host: str = Field(default="127.0.0.1", description="Address that a process listens on")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Lowest level logged"
@@ -83,7 +110,7 @@ class GatewaySettings(Settings):
     jwt_jwks_url: str | None = Field(default=None, description="JWKS URL for RS256 and ES256 tokens")
     jwt_audience: str | None = Field(default=None, description="Required `aud` claim, where set")
     jwt_issuer: str | None = Field(default=None, description="Required `iss` claim, where set")
-    upload_url_expires: timedelta = Field(
+    upload_url_expires: Duration = Field(
         default=timedelta(minutes=15), description="Life of a signed upload URL, s"
     )
     image_max_bytes: int = Field(default=20 * 2**20, gt=0, description="Largest image")
@@ -110,7 +137,6 @@ class StreamsSettings(Settings):
     """The streams worker's own."""
 
     streams_port: Port = Field(default=3001, description="Port of the streams worker's metrics and health")
-    streams_group: str = Field(default="mediagate-streams", description="Kafka consumer group")
     policy_file: Path = Field(default=Path("policy.yaml"), description="Moderation policy")
     image_batch_size: int = Field(default=50, gt=0, description="Images that close a window")
     video_batch_size: int = Field(default=10, gt=0, description="Videos that close a window")
@@ -129,23 +155,26 @@ class StreamsSettings(Settings):
     source_buckets: frozenset[str] = Field(
         default=frozenset(), description="Buckets that events may name beside `TEMP_BUCKET`, as a JSON list"
     )
-    scan_timeout: timedelta = Field(
+    scan_timeout: Duration = Field(
         default=timedelta(minutes=2), description="Longest time for one item's scan, s"
     )
     scanner_processes: int = Field(default=2, gt=0, description="Processes that decode and scan media")
+    scanner_memory_bytes: int = Field(
+        default=4 * 2**30, ge=2**30, description="Address space of each of these processes"
+    )
     max_pixels: int = Field(default=50_000_000, gt=0, description="Largest picture or frame")
-    max_duration: timedelta = Field(default=timedelta(minutes=10), description="Longest video, s")
+    max_duration: Duration = Field(default=timedelta(minutes=10), description="Longest video, s")
     video_frames: int = Field(default=10, gt=0, description="Frames sampled over a video's whole duration")
     animation_frames: int = Field(default=10, gt=0, description="Frames sampled of an animated image")
-    recovery_interval: timedelta = Field(
+    recovery_interval: Duration = Field(
         default=timedelta(minutes=5), description="Time between recovery sweeps, s"
     )
-    recovery_cooldown: timedelta = Field(
+    recovery_cooldown: Duration = Field(
         default=timedelta(minutes=10),
         description="Age at which a row is owed a fresh event, and between two, s",
     )
     recovery_max_attempts: int = Field(default=5, gt=0, description="Events before a row is `unscannable`")
-    upload_expires_after: timedelta = Field(
+    upload_expires_after: Duration = Field(
         default=timedelta(days=1), description="Age at which a row that was never uploaded expires, s"
     )
 
@@ -168,7 +197,6 @@ class SinksSettings(Settings):
     """The sinks worker's own."""
 
     sinks_port: Port = Field(default=3002, description="Port of the sinks worker's metrics and health")
-    sinks_group: str = Field(default="mediagate-sinks", description="Kafka consumer group")
     sinks_concurrency: int = Field(default=16, gt=0, description="Decisions carried out at once")
 
 

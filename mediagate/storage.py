@@ -110,7 +110,8 @@ class ObjectStore(Protocol):
 class S3:
     """An ObjectStore on S3 or anything that speaks its protocol."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, copy_limit: int = COPY_LIMIT, copy_part: int = COPY_PART) -> None:
+        self._copy_limit, self._copy_part = copy_limit, copy_part
         self._client = _client(settings, settings.s3_endpoint_url)
         self._public_client = _client(settings, settings.s3_public_endpoint_url or settings.s3_endpoint_url)
         self._threads = ThreadPoolExecutor(settings.s3_concurrency, thread_name_prefix="s3")
@@ -162,7 +163,7 @@ class S3:
         self, source: CopySource, bucket: str, key: str, metadata: Mapping[str, str], mime_type: str
     ) -> None:
         """Copies within S3; raises ObjectChangedError where the source is not those bytes any more."""
-        copy = self._copy_whole if source.size <= COPY_LIMIT else self._copy_in_parts
+        copy = self._copy_whole if source.size <= self._copy_limit else self._copy_in_parts
         await self._run(partial(copy, source, bucket, key, metadata, mime_type), deadline=None)
 
     async def delete(self, bucket: str, key: str) -> None:
@@ -174,7 +175,7 @@ class S3:
         return [name for name in sorted(names) if not await self._run(partial(self._bucket_exists, name))]
 
     async def create_buckets(self, names: Iterable[str]) -> None:
-        """Makes the buckets that are not there, for a development stack."""
+        """Makes the buckets that are not there."""
         for name in await self.missing_buckets(names):
             await self._run(partial(self._client.create_bucket, Bucket=name))
 
@@ -243,9 +244,9 @@ class S3:
                     PartNumber=number,
                     CopySource={"Bucket": source.bucket, "Key": source.key},
                     CopySourceIfMatch=source.etag,
-                    CopySourceRange=f"bytes={start}-{min(start + COPY_PART, source.size) - 1}",
+                    CopySourceRange=f"bytes={start}-{min(start + self._copy_part, source.size) - 1}",
                 )["CopyPartResult"]["ETag"]
-                for number, start in enumerate(range(0, source.size, COPY_PART), start=1)
+                for number, start in enumerate(range(0, source.size, self._copy_part), start=1)
             ]
         except (ClientError, BotoCoreError):
             self._client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
@@ -283,13 +284,15 @@ def _meaning(error: ClientError) -> MediagateError:
     status, code = _status(error), error.response.get("Error", {}).get("Code", "")
     message = f"S3 {error.operation_name}: {code or status}"
     if status == 412 or (
-        status == 404 and code != "NoSuchBucket" and re.search("Copy", error.operation_name)
+        status == 404
+        and code not in {"NoSuchBucket", "NoSuchUpload"}
+        and re.search("Copy", error.operation_name)
     ):
         return ObjectChangedError(message)
     if (
         status >= 500
         or status in {408, 409, 429}
-        or code in {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed"}
+        or code in {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "NoSuchUpload"}
     ):
         return TransientError(message)
     return StopError(message)

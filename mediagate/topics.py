@@ -128,12 +128,11 @@ class TopicAdmin:
 
     async def apply(self, changes: list[Change]) -> None:
         """Makes every possible change of a plan."""
+        await self._create([change.topic for change in changes if change.action == "create"])
         for change in changes:
-            if not change.possible:
+            if not change.possible or change.action == "create":
                 continue
-            if change.action == "create":
-                await self._create(change.topic)
-            elif change.action == "partitions":
+            if change.action == "partitions":
                 await self._client.create_partitions(
                     {change.topic.name: NewPartitions(change.topic.partitions)}
                 )
@@ -142,17 +141,19 @@ class TopicAdmin:
                     [ConfigResource(ConfigResourceType.TOPIC, change.topic.name, dict(change.topic.config))]
                 )
 
-    async def _create(self, topic: Topic) -> None:
-        new = NewTopic(
-            topic.name, topic.partitions, topic.replication_factor, topic_configs=dict(topic.config)
-        )
-        response = await self._client.create_topics([new])
+    async def _create(self, topics: list[Topic]) -> None:
+        if not topics:
+            return
+        new = [
+            NewTopic(topic.name, topic.partitions, topic.replication_factor, topic_configs=dict(topic.config))
+            for topic in topics
+        ]
+        response = await self._client.create_topics(new)
         for name, code, *detail in response.topic_errors:
             error = for_code(code)
             if code and error is not TopicAlreadyExistsError:
-                raise ConfigurationError(
-                    f"topic {name} cannot be created: {' '.join(map(str, detail)) or error.__name__}"
-                )
+                message = " ".join(map(str, detail)) or error.__name__
+                raise ConfigurationError(f"topic {name} cannot be created: {message}")
 
     async def _partition_counts(self, topics: list[Topic]) -> dict[str, int]:
         described = await self._client.describe_topics([topic.name for topic in topics])

@@ -1,0 +1,27 @@
+"""The `mediagate` command."""
+
+import sys
+
+import typer
+
+from mediagate.cli import processes, schema, up
+from mediagate.errors import MediagateError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The moderation gate between a user's upload and the public bucket.",
+)
+processes.register(app)
+schema.register(app)
+up.register(app)
+
+
+def main() -> None:
+    """Runs the command line; a failure is one line and exit code 1."""
+    try:
+        app()
+    except MediagateError as error:
+        sys.stderr.write(f"mediagate: {error}\n")
+        sys.exit(1)

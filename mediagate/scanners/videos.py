@@ -1,0 +1,176 @@
+"""Videos: opening within limits, sampling frames over the whole duration."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from PIL import Image
+
+from mediagate.events import Inspection
+from mediagate.scanners.formats import Format
+from mediagate.scanners.pictures import SCORED_SIDE
+from mediagate.scanners.reasons import Reason, UndecidableError
+
+OPEN_TIMEOUT = 30.0
+DECODERS = frozenset({"h264", "hevc", "mpeg4", "vp8", "vp9", "libvpx", "libvpx-vp9", "libdav1d", "av1"})
+END_TOLERANCE = 1.0
+"""Seconds by which the last frame may miss the declared end: sound is often a little longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLimits:
+    """The largest frame and the longest video that are decoded."""
+
+    max_pixels: int
+    max_duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """An opened video; `duration` and `start` in seconds."""
+
+    container: InputContainer
+    stream: VideoStream
+    duration: float
+    start: float
+    max_pixels: int
+
+
+def inspect_video(file: BinaryIO, format_: Format, limits: MediaLimits) -> Inspection:
+    """Dimensions after rotation and duration, once the first frame decodes and nothing follows the end."""
+    with open_video(file, format_, limits) as video:
+        _nothing_after_the_end(video)
+        frame = _frame_at(video, 0.0)
+        width, height = frame.width, frame.height
+        if frame.rotation % 180:
+            width, height = height, width
+        return Inspection(
+            mime_type=format_.mime_type, width=width, height=height, duration=round(video.duration, 3)
+        )
+
+
+@contextmanager
+def open_video(file: BinaryIO, format_: Format, limits: MediaLimits) -> Iterator[Video]:
+    """The video with its one stream of pictures; raises UndecidableError where a limit is exceeded."""
+    with av.open(
+        file,
+        mode="r",
+        format=format_.parser,
+        timeout=OPEN_TIMEOUT,
+        options={"codec_whitelist": ",".join(sorted(DECODERS))},
+    ) as container:
+        stream = _only_stream(container)
+        if stream.codec_context.name not in DECODERS:
+            raise UndecidableError(Reason.UNSUPPORTED_CODEC)
+        _check_size(stream.codec_context.width, stream.codec_context.height, limits.max_pixels)
+        duration = _duration(container, stream)
+        if duration > limits.max_duration:
+            raise UndecidableError(Reason.TOO_LONG)
+        stream.codec_context.thread_count = 1
+        start = float((stream.start_time or 0) * (stream.time_base or 0))
+        yield Video(container, stream, duration, start, limits.max_pixels)
+
+
+def sample_frames(video: Video, count: int) -> Iterator[Image.Image]:
+    """`count` frames from the first to the last, small and upright; all of them, or UndecidableError."""
+    _nothing_after_the_end(video)
+    previous = None
+    for seconds in sample_times(video.duration, count):
+        frame = _frame_at(video, seconds)
+        if frame.pts != previous:
+            yield _small_upright(frame)
+        previous = frame.pts
+
+
+def sample_times(duration: float, count: int) -> list[float]:
+    """`count` moments from the first frame to the last, in seconds."""
+    if count == 1:
+        return [duration / 2]
+    return [duration * step / (count - 1) for step in range(count)]
+
+
+def _only_stream(container: InputContainer) -> VideoStream:
+    streams = [
+        stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
+    ]
+    if not streams:
+        raise UndecidableError(Reason.NO_VIDEO_STREAM)
+    if len(streams) > 1:  # players choose for themselves: one could be scanned and another one seen
+        raise UndecidableError(Reason.SEVERAL_VIDEO_STREAMS)
+    return streams[0]
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width <= 0 or height <= 0:
+        raise UndecidableError(Reason.NO_DIMENSIONS)
+    if width * height > max_pixels:
+        raise UndecidableError(Reason.TOO_MANY_PIXELS)
+
+
+def _duration(container: InputContainer, stream: VideoStream) -> float:
+    if stream.duration and stream.time_base:
+        duration = float(stream.duration * stream.time_base)
+    else:
+        duration = (container.duration or 0) / av.time_base
+    if duration <= 0:
+        raise UndecidableError(Reason.NO_DURATION)
+    return duration
+
+
+def _nothing_after_the_end(video: Video) -> None:
+    # Players go by the packets: a header that says less would leave the rest unseen by every sample.
+    _seek(video, video.duration)
+    for packet in video.container.demux(video.stream):
+        if packet.pts is None or packet.time_base is None:
+            continue
+        if float(packet.pts * packet.time_base) - video.start > video.duration + END_TOLERANCE:
+            raise UndecidableError(Reason.DURATION_MISMATCH)
+
+
+def _frame_at(video: Video, seconds: float) -> VideoFrame:
+    """The frame that is shown at that moment, decoded from the key frame before it."""
+    shown = None
+    try:
+        _seek(video, seconds)
+        for frame in video.container.decode(video.stream):
+            _check_size(frame.width, frame.height, video.max_pixels)
+            if shown is not None and _time(frame, video) > seconds:
+                return _sound(shown)
+            shown = frame
+    except av.FFmpegError as error:
+        raise UndecidableError(Reason.MISSING_FRAMES) from error
+    if shown is None or _time(shown, video) < seconds - END_TOLERANCE:
+        raise UndecidableError(Reason.MISSING_FRAMES)
+    return _sound(shown)
+
+
+def _seek(video: Video, seconds: float) -> None:
+    time_base = video.stream.time_base
+    if time_base is None:
+        raise UndecidableError(Reason.NO_DURATION)
+    video.container.seek(int((video.start + seconds) / time_base), stream=video.stream)
+
+
+def _time(frame: VideoFrame, video: Video) -> float:
+    if frame.pts is None or frame.time_base is None:
+        raise UndecidableError(Reason.MISSING_FRAMES)
+    return float(frame.pts * frame.time_base) - video.start
+
+
+def _sound(frame: VideoFrame) -> VideoFrame:
+    if frame.is_corrupt:
+        raise UndecidableError(Reason.MISSING_FRAMES)
+    return frame
+
+
+def _small_upright(frame: VideoFrame) -> Image.Image:
+    scale = min(1.0, SCORED_SIDE / min(frame.width, frame.height))
+    width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+    image: Image.Image = frame.to_image(width=width, height=height)  # type: ignore[no-untyped-call]
+    return image.rotate(frame.rotation, expand=True) if frame.rotation else image
