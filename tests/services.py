@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +38,9 @@ def running_services(kind: str | None, directory: Path) -> Iterator[Services]:
     match kind or ("containers" if _docker_answers() else "embedded"):
         case "embedded":
             with Stack(directory) as stack:
-                yield Services(**vars(stack.start()))
+                yield _services(stack.endpoints().environment())
         case "external":
-            yield Services(**{name: os.environ[name.upper()] for name in Services.__dataclass_fields__})
+            yield _services(os.environ)
         case "containers":
             from tests.containers import containers
 
@@ -48,6 +48,10 @@ def running_services(kind: str | None, directory: Path) -> Iterator[Services]:
                 yield services
         case other:
             raise ValueError(f"MEDIAGATE_TEST_SERVICES: {other!r} is not embedded, containers or external")
+
+
+def _services(environment: Mapping[str, str]) -> Services:
+    return Services(**{name: environment[name.upper()] for name in Services.__dataclass_fields__})
 
 
 def _docker_answers() -> bool:

@@ -1,0 +1,1 @@
+"""The HTTP front: signed upload URLs in, upload-completed events out."""

@@ -1,0 +1,1 @@
+"""Decision, effect: objects, their records, and the news of both."""

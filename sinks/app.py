@@ -1,0 +1,55 @@
+"""The sinks process: its one wiring function."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mediagate.database import connect
+from mediagate.health import HealthServer
+from mediagate.logs import configure_logs
+from mediagate.process import check_buckets, check_database, check_topics
+from mediagate.publisher import KafkaPublisher
+from mediagate.settings import SinksSettings, load_settings
+from mediagate.storage import S3
+from mediagate.topics import load_topics
+from sinks.effects import Effects
+from sinks.handler import Handler
+from sinks.readiness import Dependencies
+from sinks.records import records_of
+from sinks.worker import SinksWorker
+
+
+async def run(stop: asyncio.Event) -> None:
+    """Wires the process and works until `stop` is set."""
+    settings = load_settings(SinksSettings)
+    configure_logs("sinks", settings.log_level, settings.log_format)
+    topics = load_topics(settings.topics_file)
+    async with AsyncExitStack() as stack:
+        store = S3(settings)
+        stack.callback(store.close)
+        await check_topics(settings, topics)
+        await check_database(settings)
+        await check_buckets(settings, store)
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="mediagate-sinks-")))
+        publisher = await stack.enter_async_context(
+            KafkaPublisher(settings.kafka_bootstrap_servers, "mediagate-sinks")
+        )
+        # A decision holds its connection from beginning to end; one more is for readiness.
+        connections = max(settings.database_pool_size, settings.sinks_concurrency + 1)
+        pool = await stack.enter_async_context(await connect(str(settings.database_url), connections))
+        effects = Effects(
+            settings, topics, partial(records_of, pool), store, publisher, now=lambda: datetime.now(UTC)
+        )
+        worker = SinksWorker(settings, topics, Handler(topics, effects.carry_out, publisher), scratch)
+        dependencies = Dependencies(pool, store, settings.temp_bucket)
+        watching = asyncio.create_task(dependencies.watch())
+        stack.callback(watching.cancel)
+        health = HealthServer(
+            settings.host, settings.sinks_port, lambda: worker.not_ready or dependencies.not_ready
+        )
+        stack.callback(health.stop)
+        health.start()
+        await worker.run(stop)

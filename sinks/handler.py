@@ -1,0 +1,86 @@
+"""One record from its arrival to its end: carried out, or dead-lettered; retried meanwhile."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
+from typing import Any, TypeVar
+
+import stamina
+import structlog
+
+from mediagate import metrics
+from mediagate.dead_letters import dead_letter
+from mediagate.errors import DeadLetterError, StopError, TransientError
+from mediagate.events import Decision, Event, EventType
+from mediagate.jobs import State
+from mediagate.publisher import Publisher
+from mediagate.topics import Topics
+from sinks.decisions import decode_decision
+
+ATTEMPTS = 10
+LONGEST_WAIT = 20.0
+"""Seconds between two attempts; ten take most of a minute."""
+RETRY = stamina.AsyncRetryingCaller(attempts=ATTEMPTS, timeout=None, wait_max=LONGEST_WAIT).on(TransientError)
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+CarryOut = Callable[[Event[Decision]], Awaitable[State]]
+
+log = structlog.get_logger("sinks.handler")
+
+
+class Handler:
+    """Handles Faust messages of the decision topics; raises StopError where the process must end."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        carry_out: CarryOut,
+        publisher: Publisher,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._expected: Mapping[str, EventType] = {
+            topics.approved.name: EventType.APPROVED,
+            topics.rejected.name: EventType.REJECTED,
+            topics.held.name: EventType.HELD,
+        }
+        self._dead_letter_topic = topics.dead_letter.name
+        self._carry_out = carry_out
+        self._publisher = publisher
+        self._clock = clock
+
+    async def __call__(self, message: Any) -> None:
+        """Returns when the record may be acknowledged."""
+        started = self._clock()
+        try:
+            event = decode_decision(
+                message.key, message.value, message.headers or (), self._expected[message.topic]
+            )
+            state = await _patiently(self._carry_out, event)
+        except DeadLetterError as error:
+            await self._bury(message, error)
+            return
+        metrics.EFFECTS.labels(state).inc()
+        metrics.EFFECT_SECONDS.labels(state).observe(self._clock() - started)
+        log.info("decision carried out", media_id=event.subject, outcome=event.data.outcome, state=state)
+
+    async def _bury(self, message: Any, error: DeadLetterError) -> None:
+        letter = dead_letter(
+            self._dead_letter_topic,
+            error,
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            key=message.key,
+            value=message.value,
+            headers=message.headers or (),
+        )
+        await _patiently(self._publisher.publish, [letter])
+        metrics.DEAD_LETTERS.labels(message.topic, error.reason).inc()
+        log.warning("dead letter", topic=message.topic, offset=message.offset, error=str(error))
+
+
+async def _patiently(call: Callable[[Argument], Awaitable[Result]], argument: Argument) -> Result:
+    try:
+        return await RETRY(call, argument)
+    except TransientError as error:
+        raise StopError(f"{ATTEMPTS} attempts failed, the last with: {error}") from error

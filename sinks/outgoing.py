@@ -1,0 +1,71 @@
+"""The news of a finished job: the same event at every repetition; pure."""
+
+from mediagate.events import (
+    Decision,
+    Event,
+    EventType,
+    Inspection,
+    Model,
+    OutgoingRecord,
+    Published,
+    Quarantined,
+    encode,
+    event_id,
+)
+from mediagate.topics import Topics
+from sinks.destinations import Destination
+from sinks.records import Job
+
+SOURCE = "/mediagate/sinks"
+
+
+def published(job: Job, inspection: Inspection, destination: Destination, topics: Topics) -> OutgoingRecord:
+    """An approved upload stands in its permanent bucket."""
+    data = Published(
+        media_id=job.media_id,
+        user_id=job.user_id,
+        linked_to_type=job.linked_to_type,
+        linked_to_id=job.linked_to_id,
+        bucket=destination.bucket,
+        key=destination.key,
+        file_name=job.file_name,
+        mime_type=inspection.mime_type,
+        size=job.file_size,
+        sha256=job.sha256,
+        width=inspection.width,
+        height=inspection.height,
+        duration=inspection.duration,
+    )
+    return _record(job, EventType.PUBLISHED, data, topics)
+
+
+def quarantined(job: Job, decision: Decision, destination: Destination, topics: Topics) -> OutgoingRecord:
+    """A rejected upload stands in the quarantine bucket."""
+    data = Quarantined(
+        media_id=job.media_id,
+        user_id=job.user_id,
+        linked_to_type=job.linked_to_type,
+        linked_to_id=job.linked_to_id,
+        bucket=destination.bucket,
+        key=destination.key,
+        reasons=decision.reasons,
+        scores=decision.scores,
+        scanner=decision.scanner,
+        model_version=decision.model_version,
+        policy_version=decision.policy_version,
+    )
+    return _record(job, EventType.QUARANTINED, data, topics)
+
+
+def _record(job: Job, kind: EventType, data: Model, topics: Topics) -> OutgoingRecord:
+    event = Event(
+        id=event_id(kind, job.media_id, "final"),
+        type=kind,
+        source=SOURCE,
+        time=job.finished_at,
+        subject=str(job.media_id),
+        data=data,
+        causation_id=job.decision_event_id,
+        traceparent=job.traceparent,
+    )
+    return encode(event, topics.of_event(kind).name)

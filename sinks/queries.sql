@@ -1,0 +1,79 @@
+-- What a decision does to the records of its upload. The clock is always an argument.
+
+-- name: lock_job(name)$
+-- One worker at a time carries out decisions on an upload; the lock is the session's and goes with it.
+select pg_advisory_lock(hashtextextended(:name, 0));
+
+-- name: insert_job(media_id, user_id, file_name, file_size, mime_type, sha256, md5, linked_to_type, linked_to_id, bucket, key, etag, occurred_at)!
+-- The row of an upload that never passed the gateway; its event is published: a decision answers it.
+insert into media_jobs (
+    media_id, user_id, file_name, file_size, mime_type, sha256, md5, linked_to_type, linked_to_id, bucket, key,
+    etag, state, created_at, queued_at, event_published_at, attempts
+) values (
+    :media_id, :user_id, :file_name, :file_size, :mime_type, :sha256, :md5, :linked_to_type, :linked_to_id,
+    :bucket, :key, :etag, 'queued', :occurred_at, :occurred_at, :occurred_at, 1
+)
+on conflict (media_id) do nothing;
+
+-- name: job(media_id)^
+select * from media_jobs where media_id = :media_id;
+
+-- name: decide(media_id, etag, state, decision, now)^
+-- The first final decision wins; no row where there is one already.
+update media_jobs
+set state = :state, decision = :decision, decided_at = :now,
+    etag = coalesce(etag, :etag), queued_at = coalesce(queued_at, :now),
+    finished_at = case when :state = 'unscannable' then cast(:now as timestamptz) end
+where media_id = :media_id and state in ('awaiting_upload', 'queued')
+returning *;
+
+-- name: reserve(media_id, bucket, key)^
+-- Fails where the place is another upload's: the pair is unique.
+update media_jobs
+set destination_bucket = :bucket, destination_key = :key
+where media_id = :media_id and state in ('approved', 'rejected')
+returning *;
+
+-- name: publish(media_id, mime_type, width, height, duration, now)^
+-- The item and the state, or neither.
+with published as (
+    update media_jobs set state = 'published', finished_at = :now
+    where media_id = :media_id and state = 'approved'
+    returning *
+), item as (
+    insert into media_items (
+        media_id, user_id, linked_to_type, linked_to_id, file_name, mime_type, file_size, sha256, width, height,
+        duration, bucket, key, created_at
+    )
+    select media_id, user_id, linked_to_type, linked_to_id, file_name, :mime_type, file_size, sha256, :width,
+           :height, :duration, destination_bucket, destination_key, finished_at
+    from published
+)
+select * from published;
+
+-- name: quarantine(media_id, reason, reasons, scores, scanner, model_version, policy_version, now)^
+-- The report and the state, or neither.
+with quarantined as (
+    update media_jobs set state = 'quarantined', finished_at = :now
+    where media_id = :media_id and state = 'rejected'
+    returning *
+), report as (
+    insert into system_reports (
+        media_id, reason, reasons, scores, scanner, model_version, policy_version, bucket, key, created_at
+    )
+    select media_id, :reason, :reasons, :scores, :scanner, :model_version, :policy_version, destination_bucket,
+           destination_key, finished_at
+    from quarantined
+)
+select * from quarantined;
+
+-- name: give_up(media_id, decision, now)^
+-- The bytes that were decided on are gone: nothing can be done with them, and no name is kept for them.
+update media_jobs
+set state = 'unscannable', decision = :decision, finished_at = :now,
+    destination_bucket = null, destination_key = null
+where media_id = :media_id and state in ('approved', 'rejected')
+returning *;
+
+-- name: ping()$
+select 1;

@@ -1,0 +1,97 @@
+"""Runs the agents, and lets go of partitions in order."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from mediagate.errors import MediagateError, StopError
+from mediagate.settings import SinksSettings
+from mediagate.topics import Topics
+from sinks.agents import add_agent, make_app
+from sinks.dispatcher import Dispatcher
+from sinks.handler import Handler
+
+REVOKE_PATIENCE = 20.0
+"""Seconds, well under Faust's broker_rebalance_timeout of 60."""
+SHUTDOWN_PATIENCE = 30.0
+COMMIT_DEADLINE = 10.0
+STOP_DEADLINE = 15.0
+
+log = structlog.get_logger("sinks.worker")
+
+
+class SinksWorker:
+    """One consumer group member that carries decisions out."""
+
+    def __init__(self, settings: SinksSettings, topics: Topics, handler: Handler, scratch: Path) -> None:
+        self._app = make_app(settings, scratch)
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._assigned = False
+        self._dispatcher = Dispatcher(
+            handler,
+            concurrency=settings.sinks_concurrency,
+            generation=lambda: int(self._app.consumer_generation_id),
+            fail=self._fail,
+        )
+        for topic in (topics.approved, topics.rejected, topics.held):
+            add_agent(self._app, topic, self._dispatcher, self._fail)
+        self._app.on_partitions_assigned.connect(self._on_partitions_assigned)
+        self._app.on_partitions_revoked.connect(self._on_partitions_revoked)
+
+    @property
+    def not_ready(self) -> str | None:
+        """What is missing before records flow; None when they do."""
+        if self._app.crashed or self._failed.done():
+            return "Kafka: the consumer has ended"
+        return None if self._assigned else "Kafka: joining the consumer group"
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set, then drains; raises what makes going on unsafe."""
+        patience = 0.0
+        try:
+            await self._app.start()
+            await self._until_stop_or_failure(stop)
+            patience = SHUTDOWN_PATIENCE
+        finally:
+            self._assigned = False
+            await self._dispatcher.release(patience)
+            with suppress(TimeoutError):  # nothing is lost by it: what was done is done again
+                async with asyncio.timeout(STOP_DEADLINE):
+                    await self._app.stop()
+
+    async def _until_stop_or_failure(self, stop: asyncio.Event) -> None:
+        stopped = asyncio.create_task(stop.wait())
+        consumer_ended = asyncio.create_task(self._app.wait_until_stopped())
+        try:
+            ends: set[asyncio.Future[Any]] = {stopped, consumer_ended, self._failed}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            consumer_ended.cancel()
+        if self._failed.done():
+            self._failed.result()
+        if not stop.is_set():
+            raise StopError(f"the Kafka consumer ended: {self._app.crash_reason!r}")
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failed.done():
+            return
+        if not isinstance(error, MediagateError):
+            log.error("unexpected failure", exc_info=error)
+            error = StopError(repr(error))
+        self._failed.set_exception(error)
+
+    async def _on_partitions_assigned(self, *_: Any, **__: Any) -> None:
+        self._dispatcher.open()
+        self._assigned = True
+
+    async def _on_partitions_revoked(self, *_: Any, **__: Any) -> None:
+        self._assigned = False
+        await self._dispatcher.release(REVOKE_PATIENCE)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(COMMIT_DEADLINE):
+                await self._app.consumer.commit()
+        log.info("partitions released")

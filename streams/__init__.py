@@ -1,0 +1,1 @@
+"""Window, scan, decision: from completed uploads to approved, rejected and held."""

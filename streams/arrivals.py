@@ -1,0 +1,56 @@
+"""A record that arrived: its event, or why it can never have one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP
+
+from mediagate.errors import DeadLetterError
+from mediagate.events import Event, EventType, UploadCompleted, decode
+from mediagate.media import MediaType
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One record of an upload-completed topic; exactly one of `event` and `fault` is there."""
+
+    tp: TP
+    record: ConsumerRecord
+    generation: int
+    event: Event[UploadCompleted] | None
+    fault: DeadLetterError | None
+
+    @property
+    def size(self) -> int:
+        """Bytes that scanning the upload moves."""
+        return self.event.data.size if self.event else 0
+
+
+Receive = Callable[[ConsumerRecord, int], Arrival]
+
+
+def receiver(media_type: MediaType, source_buckets: frozenset[str]) -> Receive:
+    """A function that makes records of one media type's topic into arrivals."""
+
+    def receive(record: ConsumerRecord, generation: int) -> Arrival:
+        tp = TP(record.topic, record.partition)
+        try:
+            event = decode(
+                record.key, record.value, record.headers, UploadCompleted, EventType.UPLOAD_COMPLETED
+            )
+            _check_contract(event.data, media_type, source_buckets)
+        except DeadLetterError as fault:
+            return Arrival(tp, record, generation, None, fault)
+        return Arrival(tp, record, generation, event, None)
+
+    return receive
+
+
+def _check_contract(upload: UploadCompleted, media_type: MediaType, source_buckets: frozenset[str]) -> None:
+    if upload.media_type is not media_type:
+        raise DeadLetterError("wrong_topic", f"mime_type: {upload.mime_type} on the topic of {media_type}s")
+    if upload.bucket not in source_buckets:
+        raise DeadLetterError(
+            "source_bucket_not_allowed", f"bucket: {upload.bucket!r} is not a source bucket"
+        )

@@ -1,0 +1,60 @@
+-- Rows that are owed something. Every query takes the clock as an argument, and a bound on its rows.
+
+-- name: try_lock()$
+-- One worker sweeps at a time; the lock is the session's and goes with it.
+select pg_try_advisory_lock(7261985);
+
+-- name: unlock()$
+select pg_advisory_unlock(7261985);
+
+-- name: unpublished(before, batch)
+-- Completed uploads whose event never reached Kafka: the row is the outbox.
+select * from media_jobs
+where state = 'queued' and event_published_at is null and queued_at < :before
+order by queued_at
+limit :batch;
+
+-- name: undecided(before, media_type, batch)
+-- Queued rows that no decision answered in time.
+select * from media_jobs
+where state = 'queued' and event_published_at is not null
+  and coalesce(last_attempt_at, event_published_at) < :before
+  and mime_type like :media_type || '/%'
+order by queued_at
+limit :batch;
+
+-- name: silent(before, batch)
+-- Uploads that nobody completed and nobody has looked at since `before`.
+select * from media_jobs
+where state = 'awaiting_upload' and coalesce(last_attempt_at, created_at) < :before
+order by created_at
+limit :batch;
+
+-- name: start_attempt(media_id, attempts, now)!
+update media_jobs
+set attempts = :attempts, last_attempt_at = :now
+where media_id = :media_id and state = 'queued';
+
+-- name: mark_published(media_id, now)!
+update media_jobs
+set event_published_at = :now, attempts = greatest(attempts, 1)
+where media_id = :media_id and event_published_at is null;
+
+-- name: looked_at(media_id, now)!
+update media_jobs set last_attempt_at = :now where media_id = :media_id;
+
+-- name: complete(media_id, etag, checksum_verified, now)^
+-- The same step as the gateway's upload-complete: whoever comes first makes it.
+update media_jobs
+set state = 'queued', etag = :etag, checksum_verified = :checksum_verified, queued_at = :now, last_attempt_at = null
+where media_id = :media_id and state = 'awaiting_upload'
+returning *;
+
+-- name: expire(media_id, now)!
+update media_jobs set state = 'expired', finished_at = :now
+where media_id = :media_id and state = 'awaiting_upload';
+
+-- name: oldest_per_state()
+select state, min(created_at) as created_at from media_jobs
+where state in ('awaiting_upload', 'queued', 'approved', 'rejected')
+group by state;

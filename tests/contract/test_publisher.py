@@ -1,0 +1,123 @@
+"""Every Publisher keeps these promises."""
+
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from mediagate.errors import TransientError
+from mediagate.events import OutgoingRecord
+from mediagate.publisher import KafkaPublisher, Publisher
+from mediagate.testing.publisher import InMemoryPublisher
+from mediagate.topics import Topic, Topics
+from tests.services import Services
+
+
+@dataclass
+class Subject:
+    publisher: Publisher
+    topic: str
+    stored: Callable[[], Awaitable[Sequence[OutgoingRecord]]]
+
+
+async def read_all(bootstrap_servers: str, topic: Topic) -> list[OutgoingRecord]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        records = []
+        for partition in partitions:
+            while await consumer.position(partition) < ends[partition]:
+                records += (await consumer.getmany(partition, timeout_ms=1000)).get(partition, [])
+        return [OutgoingRecord(topic.name, record.key, record.value, record.headers) for record in records]
+    finally:
+        await consumer.stop()
+
+
+def record(topic: str, key: str, value: str) -> OutgoingRecord:
+    return OutgoingRecord(
+        topic, key.encode(), value.encode(), [("ce_id", value.encode()), ("n", b"\x00\xff")]
+    )
+
+
+class PublisherContract:
+    async def test_records_of_a_key_arrive_in_order(self, subject: Subject) -> None:
+        keys = [str(uuid4()) for _ in range(5)]
+        sent = [record(subject.topic, key, f"{key}-{number}") for number in range(20) for key in keys]
+
+        await subject.publisher.publish(sent[:50])
+        await subject.publisher.publish(sent[50:])
+
+        stored = await subject.stored()
+        assert len(stored) == len(sent)
+        for key in keys:
+            values = [r.value for r in stored if r.key == key.encode()]
+            assert values == [f"{key}-{number}".encode() for number in range(20)]
+
+    async def test_headers_and_empty_values_arrive_as_they_were_sent(self, subject: Subject) -> None:
+        headers = [("ce_id", b"1"), ("traceparent", b"00-x"), ("ce_id", b"2"), ("raw", b"\x00\xff")]
+        tombstone = OutgoingRecord(subject.topic, b"key", None, headers)
+
+        await subject.publisher.publish([tombstone])
+
+        (stored,) = await subject.stored()
+        assert (stored.key, stored.value, list(stored.headers)) == (b"key", None, headers)
+
+    async def test_nothing_to_publish_is_no_error(self, subject: Subject) -> None:
+        await subject.publisher.publish([])
+
+        assert list(await subject.stored()) == []
+
+    async def test_what_cannot_be_stored_raises_a_transient_error(self, subject: Subject) -> None:
+        with pytest.raises(TransientError):
+            await subject.publisher.publish([record("no-such-topic", "key", "value")])
+
+    async def test_a_failure_leaves_the_publisher_usable(self, subject: Subject) -> None:
+        with pytest.raises(TransientError):
+            await subject.publisher.publish([record("no-such-topic", "key", "value")])
+
+        await subject.publisher.publish([record(subject.topic, "key", "value")])
+
+        assert [r.value for r in await subject.stored()] == [b"value"]
+
+
+class TestInMemoryPublisher(PublisherContract):
+    @pytest.fixture
+    def subject(self) -> Subject:
+        publisher = InMemoryPublisher(["approved"])
+
+        async def stored() -> Sequence[OutgoingRecord]:
+            return publisher.of_topic("approved")
+
+        return Subject(publisher, "approved", stored)
+
+    async def test_a_broker_that_is_away_raises_a_transient_error(self) -> None:
+        publisher = InMemoryPublisher()
+        publisher.available = False
+
+        with pytest.raises(TransientError):
+            await publisher.publish([record("any", "key", "value")])
+        assert publisher.records == []
+
+
+class TestKafkaPublisher(PublisherContract):
+    @pytest.fixture
+    async def subject(self, services: Services, topics: Topics) -> AsyncIterator[Subject]:
+        servers, topic = services.kafka_bootstrap_servers, topics.approved
+        async with KafkaPublisher(servers, "contract", deadline=2) as publisher:
+            yield Subject(publisher, topic.name, lambda: read_all(servers, topic))
+
+    async def test_a_broker_that_is_away_raises_a_transient_error(self, unused_port: int) -> None:
+        with pytest.raises(TransientError, match="Kafka does not answer"):
+            await KafkaPublisher(f"127.0.0.1:{unused_port}", "contract", deadline=2).start()
+
+    @pytest.fixture
+    def unused_port(self) -> int:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port: int = server.getsockname()[1]
+            return port

@@ -1,0 +1,77 @@
+"""The sinks' collaborators on real PostgreSQL and S3."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import asyncpg
+import boto3
+import pytest
+from botocore.client import Config
+
+from mediagate.database import connect
+from mediagate.settings import Settings
+from mediagate.storage import S3
+from mediagate.testing.publisher import InMemoryPublisher
+from mediagate.topics import Topics, load_topics
+from sinks.effects import Effects
+from sinks.records import records_of
+from tests.integration.sinks.scene import Scene
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
+    pool = await connect(database_url, 10)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+def outside_client(settings: Settings) -> "Iterator[S3Client]":
+    """An S3 client that shares nothing with the code under test."""
+    assert settings.aws_access_key_id is not None
+    assert settings.aws_secret_access_key is not None
+    client = boto3.client(
+        "s3",
+        endpoint_url=settings.s3_endpoint_url,
+        region_name=settings.aws_region,
+        aws_access_key_id=settings.aws_access_key_id.get_secret_value(),
+        aws_secret_access_key=settings.aws_secret_access_key.get_secret_value(),
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+    )
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def scene(
+    settings: Settings, outside_client: "S3Client", pool: "asyncpg.Pool[asyncpg.Record]", s3: S3
+) -> Scene:
+    return Scene(settings, outside_client, pool)
+
+
+@pytest.fixture
+def declared(topics_file: object, settings: Settings) -> Topics:
+    """The test's topics, which are on no broker."""
+    return load_topics(settings.topics_file)
+
+
+@pytest.fixture
+def publisher() -> InMemoryPublisher:
+    return InMemoryPublisher()
+
+
+@pytest.fixture
+def now() -> Callable[[], datetime]:
+    return lambda: datetime.now(UTC)
+
+
+@pytest.fixture
+def effects(
+    scene: Scene, declared: Topics, s3: S3, publisher: InMemoryPublisher, now: Callable[[], datetime]
+) -> Effects:
+    return Effects(scene.settings, declared, partial(records_of, scene.pool), s3, publisher, now)

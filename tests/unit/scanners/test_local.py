@@ -1,0 +1,94 @@
+"""The real model on what it must and must not object to."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import sklearn.datasets
+from PIL import Image
+
+from mediagate.errors import ConfigurationError, StopError
+from mediagate.scanners import Scanned, ScanResult
+from mediagate.scanners.local import model_path
+from mediagate.scanners.nsfw_model import load_model, score
+from mediagate.scanners.sampling import Sampling
+from mediagate.scanners.videos import MediaLimits
+from tests import samples
+from tests.object_server import ObjectServer, object_server
+
+SAMPLING = Sampling(MediaLimits(50_000_000, 600), animation_frames=10, video_frames=10)
+UNSAFE = Image.open(samples.SYNTHETIC_POSITIVE)
+UNSAFE.load()
+
+
+@pytest.fixture
+def server() -> Iterator[ObjectServer]:
+    with object_server() as served:
+        yield served
+
+
+def scanned(server: ObjectServer, content: bytes, mime_type: str) -> float:
+    result: ScanResult = score(str(model_path()), SAMPLING, server.item("object", content, mime_type))
+    assert isinstance(result, Scanned)
+    return result.scores["nsfw"]
+
+
+@pytest.mark.parametrize("name", ["astronaut", "china.jpg", "flower.jpg"])
+def test_benign_photographs_score_low(server: ObjectServer, name: str, tmp_path: Path) -> None:
+    pixels: np.ndarray = (
+        skimage.data.astronaut()  # type: ignore[no-untyped-call]
+        if name == "astronaut"
+        else sklearn.datasets.load_sample_image(name)
+    )
+    path = tmp_path / "photograph.jpg"
+    Image.fromarray(pixels).save(path, quality=90)
+
+    assert scanned(server, path.read_bytes(), "image/jpeg") < 0.2
+
+
+def test_the_synthetic_positive_scores_high(server: ObjectServer) -> None:
+    assert scanned(server, samples.SYNTHETIC_POSITIVE.read_bytes(), "image/jpeg") == pytest.approx(
+        0.92, abs=0.02
+    )
+
+
+def test_one_unsafe_frame_is_the_score_of_an_animation(server: ObjectServer) -> None:
+    content = samples.animation_with(UNSAFE, position=7, frames=8)
+
+    assert scanned(server, content, "image/webp") > 0.8
+
+
+def test_the_unsafe_last_second_is_the_score_of_a_video(server: ObjectServer) -> None:
+    content = samples.video("mp4", "libx264", 10, width=256, height=256, still=UNSAFE, still_from=9)
+
+    assert scanned(server, content, "video/mp4") > 0.8
+
+
+def test_a_turned_picture_scores_as_viewers_see_it(server: ObjectServer) -> None:
+    content = samples.turned_jpeg(UNSAFE)
+
+    assert scanned(server, content, "image/jpeg") > 0.85
+
+
+def test_a_model_that_does_not_load_stops_the_process(tmp_path: Path) -> None:
+    broken = tmp_path / "open-nsfw.onnx"
+    broken.write_bytes(b"no model")
+
+    with pytest.raises(StopError, match="does not load"):
+        load_model(str(broken))
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mediagate.scanners.local.find_spec", lambda name: None)
+
+    with pytest.raises(ConfigurationError, match=r"mediagate\[local\]"):
+        model_path()
+
+
+@pytest.mark.parametrize("changed", [{"animation_frames": 5}, {"video_frames": 5}])
+def test_sampling_is_part_of_the_version(changed: dict[str, int]) -> None:
+    usual = {"animation_frames": 10, "video_frames": 10}
+
+    assert Sampling(SAMPLING.limits, **(usual | changed)).version != SAMPLING.version

@@ -1,0 +1,182 @@
+"""The batcher without a broker: what it hands on, in what order, and what it never commits."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP
+
+from mediagate.errors import StopError
+from mediagate.events import OutgoingRecord
+from mediagate.media import MediaType
+from streams.arrivals import Arrival
+from streams.batcher import Batcher
+from streams.windows import WindowLimits
+
+PARTITION = TP("uploads", 0)
+DEADLINE = 5.0
+
+
+def arrival(offset: int, generation: int = 1) -> Arrival:
+    record = ConsumerRecord("uploads", 0, offset, 0, 0, None, b"%d" % offset, 0, 0, 0, ())
+    return Arrival(PARTITION, cast(ConsumerRecord, record), generation, None, None)
+
+
+def offsets(arrivals: Sequence[Arrival]) -> list[int]:
+    return [item.record.offset for item in arrivals]
+
+
+@dataclass
+class World:
+    """Everything around a batcher, under the test's control."""
+
+    generation: int = 1
+    windows: list[list[int]] = field(default_factory=list)
+    published: list[int] = field(default_factory=list)
+    committed: list[Mapping[TP, int]] = field(default_factory=list)
+    wanted: list[bool] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    def batcher(self, max_items: int, max_wait: float = 0.01) -> Batcher:
+        return Batcher(
+            MediaType.IMAGE,
+            WindowLimits(max_items, max_wait),
+            decide=self._decide,
+            publish=self._publish,
+            commit=self._commit,
+            wants_more=self.wanted.append,
+            generation=lambda: self.generation,
+        )
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(DEADLINE), self.changed:
+            await self.changed.wait_for(condition)
+
+    async def _note(self) -> None:
+        async with self.changed:
+            self.changed.notify_all()
+
+    async def _decide(self, arrivals: Sequence[Arrival]) -> Sequence[OutgoingRecord]:
+        self.windows.append(offsets(arrivals))
+        await self._note()
+        await self.gate.wait()
+        return [OutgoingRecord("decisions", None, item.record.value, ()) for item in arrivals]
+
+    async def _publish(self, records: Sequence[OutgoingRecord]) -> None:
+        self.published += [int(record.value or b"") for record in records]
+        await self._note()
+
+    async def _commit(self, positions: Mapping[TP, int]) -> bool:
+        self.committed.append(positions)
+        await self._note()
+        return True
+
+
+@pytest.fixture
+async def world() -> World:
+    return World()
+
+
+async def test_processes_windows_in_order_and_commits_after_each(world: World) -> None:
+    world.gate.set()
+    batcher = world.batcher(max_items=2)
+    batcher.put([arrival(offset) for offset in range(5)])
+    running = asyncio.create_task(batcher.run())
+    await world.until(lambda: len(world.committed) == 3)
+    running.cancel()
+    assert world.windows == [[0, 1], [2, 3], [4]]
+    assert world.published == [0, 1, 2, 3, 4]
+    assert world.committed == [{PARTITION: 2}, {PARTITION: 4}, {PARTITION: 5}]
+
+
+async def test_scans_one_window_at_a_time_while_the_next_fills(world: World) -> None:
+    batcher = world.batcher(max_items=2)
+    batcher.put([arrival(0), arrival(1)])
+    running = asyncio.create_task(batcher.run())
+    await world.until(lambda: len(world.windows) == 1)
+    batcher.put([arrival(2), arrival(3), arrival(4)])
+    assert world.wanted[-1] is False
+    assert world.windows == [[0, 1]]
+    world.gate.set()
+    await world.until(lambda: len(world.committed) == 3)
+    running.cancel()
+    assert world.wanted[-1] is True
+
+
+async def test_commits_nothing_before_its_decisions_are_acknowledged(world: World) -> None:
+    batcher = world.batcher(max_items=1)
+    batcher.put([arrival(0)])
+    running = asyncio.create_task(batcher.run())
+    await world.until(lambda: len(world.windows) == 1)
+    assert world.committed == []
+    world.gate.set()
+    await world.until(lambda: len(world.committed) == 1)
+    running.cancel()
+    assert world.published == [0]
+
+
+async def test_a_release_lets_the_window_in_flight_finish_and_drops_the_rest(world: World) -> None:
+    batcher = world.batcher(max_items=2)
+    batcher.put([arrival(0), arrival(1)])
+    running = asyncio.create_task(batcher.run())
+    await world.until(lambda: len(world.windows) == 1)
+    batcher.put([arrival(2)])
+    world.gate.set()
+    await batcher.release(DEADLINE)
+    running.cancel()
+    assert world.committed == [{PARTITION: 2}]
+    assert world.windows == [[0, 1]]
+    assert batcher.idle
+
+
+async def test_a_window_that_outlives_its_release_emits_and_commits_nothing(world: World) -> None:
+    batcher = world.batcher(max_items=1)
+    batcher.put([arrival(0)])
+    running = asyncio.create_task(batcher.run())
+    await world.until(lambda: len(world.windows) == 1)
+    await batcher.release(patience=0)
+    world.gate.set()
+    world.generation = 2
+    batcher.put([arrival(0, generation=2)])
+    await world.until(lambda: len(world.committed) == 1)
+    running.cancel()
+    assert world.windows == [[0], [0]]
+    assert world.published == [0]
+
+
+async def test_drops_arrivals_of_an_older_generation(world: World) -> None:
+    world.gate.set()
+    world.generation = 2
+    batcher = world.batcher(max_items=1)
+    batcher.put([arrival(0, generation=1)])
+    assert batcher.idle
+
+
+async def test_emits_nothing_when_the_generation_changes_during_the_scan(world: World) -> None:
+    batcher = world.batcher(max_items=1)
+    batcher.put([arrival(0)])
+    running = asyncio.create_task(batcher.run())
+    await world.until(lambda: len(world.windows) == 1)
+    world.generation = 2
+    world.gate.set()
+    batcher.put([arrival(1, generation=2)])
+    await world.until(lambda: world.published == [1])
+    running.cancel()
+    assert world.committed == []
+
+
+async def test_an_unknown_failure_ends_the_run(world: World) -> None:
+    async def broken(_: Sequence[Arrival]) -> Sequence[OutgoingRecord]:
+        raise StopError("broken")
+
+    batcher = world.batcher(max_items=1)
+    batcher._decide = broken
+    batcher.put([arrival(0)])
+    with pytest.raises(StopError, match="broken"):
+        async with asyncio.timeout(DEADLINE):
+            await batcher.run()
+    assert world.committed == []
