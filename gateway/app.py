@@ -1,7 +1,6 @@
 """Wires the gateway, starts it, and ends it when asked to."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -111,16 +110,10 @@ def create_app(
 async def _connected_kafka(
     settings: GatewaySettings, topics: Topics, stack: AsyncExitStack
 ) -> tuple[TopicAdmin, KafkaPublisher]:
-    aiokafka_logger = logging.getLogger("aiokafka")
-    level = aiokafka_logger.level
-    aiokafka_logger.setLevel(logging.CRITICAL)  # what fails here is raised, and said in one line
-    try:
-        await check_topics(settings, topics)
-        admin = await stack.enter_async_context(TopicAdmin(settings.kafka_bootstrap_servers))
-        publisher = KafkaPublisher(settings.kafka_bootstrap_servers, "mediagate-gateway", PUBLISH_DEADLINE)
-        await publisher.start()
-    finally:
-        aiokafka_logger.setLevel(level)
+    await check_topics(settings, topics)
+    admin = await stack.enter_async_context(TopicAdmin(settings.kafka_bootstrap_servers))
+    publisher = KafkaPublisher(settings.kafka_bootstrap_servers, "mediagate-gateway", PUBLISH_DEADLINE)
+    await publisher.start()
     stack.push_async_callback(_within_deadline, publisher.stop)
     return admin, publisher
 

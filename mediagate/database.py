@@ -16,6 +16,7 @@ CONNECT_TIMEOUT = 10.0
 UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a session that ends in the middle of an operation confuses asyncpg
     OSError,
     TimeoutError,
     asyncpg.OperatorInterventionError,

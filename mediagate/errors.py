@@ -3,6 +3,7 @@
 MediagateError
 ├── TransientError       try again later: nothing was decided, nothing is acknowledged
 ├── DeadLetterError      this record can never work: it goes to the dead-letter topic
+├── ObjectChangedError   the bytes are not those that were accepted: this upload can never be published
 └── StopError            this process must not go on
     └── ConfigurationError   one line for the operator, no traceback
 """
@@ -23,6 +24,10 @@ class DeadLetterError(MediagateError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class ObjectChangedError(MediagateError):
+    """The object's bytes are not those that were accepted: it is gone, or its ETag differs."""
 
 
 class StopError(MediagateError):

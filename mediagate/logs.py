@@ -2,8 +2,22 @@
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
+
+
+@contextmanager
+def without_kafka_lines() -> Iterator[None]:
+    """Silences aiokafka's logger where its failure is raised, and said in one line, anyway."""
+    logger = logging.getLogger("aiokafka")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def configure_logs(process: str, level: str, form: str) -> None:

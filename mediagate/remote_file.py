@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 import stamina
 import urllib3
 
-from mediagate.errors import MediagateError, StopError, TransientError
-from mediagate.storage import ObjectChangedError
+from mediagate.errors import MediagateError, ObjectChangedError, StopError, TransientError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

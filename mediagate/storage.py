@@ -14,7 +14,7 @@ import boto3
 from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mediagate.errors import MediagateError, StopError, TransientError
+from mediagate.errors import MediagateError, ObjectChangedError, StopError, TransientError
 from mediagate.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ COPY_LIMIT = 5 * 2**30
 """Largest object that one CopyObject takes; above it S3 wants a multipart copy."""
 COPY_PART = 512 * 2**20
 CALL_DEADLINE = 120.0
-
-
-class ObjectChangedError(MediagateError):
-    """The object's bytes are not those that were accepted: it is gone, or its ETag differs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mediagate.errors import ConfigurationError, TransientError
 from mediagate.events import EventType
+from mediagate.logs import without_kafka_lines
 from mediagate.media import MediaType
 
 REQUEST_TIMEOUT_MS = 15_000
@@ -99,7 +100,8 @@ class TopicAdmin:
 
     async def __aenter__(self) -> "TopicAdmin":
         try:
-            await self._client.start()
+            with without_kafka_lines():
+                await self._client.start()
         except KafkaError as error:
             await self._client.close()
             raise TransientError(f"Kafka does not answer: {error}") from error

@@ -8,12 +8,12 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from uuid import UUID
 
-from mediagate.errors import DeadLetterError
+from mediagate.errors import DeadLetterError, ObjectChangedError
 from mediagate.events import Decision, Event, Inspection
 from mediagate.jobs import State
 from mediagate.publisher import Publisher
 from mediagate.settings import Settings
-from mediagate.storage import ObjectChangedError, ObjectStore
+from mediagate.storage import ObjectStore
 from mediagate.topics import Topics
 from sinks import outgoing
 from sinks.destinations import Destination, published_at, quarantined_at

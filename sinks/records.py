@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
 ACQUIRE_DEADLINE = 15.0
+LONGEST_IDLE = "30s"
+"""A copy that takes longer loses the lock: the next attempt finds it done."""
 
 STATES: Mapping[Outcome, State] = {
     Outcome.APPROVED: State.APPROVED,
@@ -191,11 +193,11 @@ async def records_of(pool: "Pool", media_id: UUID) -> AsyncIterator[Records]:
     """The records of an upload, whose lock is held meanwhile.
 
     The lock is PostgreSQL's, for another worker may own the partition of the upload's other decision.
-    asyncpg gives it up when the connection goes back to the pool.
+    asyncpg gives it up, with the idle limit, when the connection goes back to the pool.
     """
     with _meanings():
         async with pool.acquire(timeout=ACQUIRE_DEADLINE) as connection:
-            await QUERIES.lock_job(connection, name=str(media_id))
+            await QUERIES.lock_job(connection, name=str(media_id), idle=LONGEST_IDLE)
             yield Records(connection)
 
 

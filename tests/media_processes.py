@@ -38,6 +38,13 @@ def hang_if_odd(number: int) -> int | Unscannable:
     return number
 
 
+def say_and_hang(number: int) -> int | Unscannable:
+    """Writes its process id to the standard output that it shares with its parent, and hangs."""
+    os.write(1, f"{os.getpid()}\n".encode())
+    time.sleep(3600)
+    return number
+
+
 def unreadable(number: int) -> int | Unscannable:
     raise TransientError(f"object store: {number}")
 

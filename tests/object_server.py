@@ -1,6 +1,7 @@
 """A local HTTP server that answers ranged, conditional GETs as S3 does, and can misbehave."""
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,7 +56,7 @@ def object_server() -> Iterator[ObjectServer]:
     class Handler(_Handler):
         pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+    with _Server(("127.0.0.1", 0), Handler) as http:
         Handler.served = ObjectServer(f"http://127.0.0.1:{http.server_port}")
         thread = Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
@@ -64,6 +65,13 @@ def object_server() -> Iterator[ObjectServer]:
         finally:
             http.shutdown()
             thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client may hang up at any time; anything else is told."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -44,8 +44,8 @@ def running_services(kind: str | None, directory: Path) -> Iterator[Services]:
         case "containers":
             from tests.containers import containers
 
-            with containers() as services:
-                yield services
+            with containers(directory) as environment:
+                yield _services(environment)
         case other:
             raise ValueError(f"MEDIAGATE_TEST_SERVICES: {other!r} is not embedded, containers or external")
 

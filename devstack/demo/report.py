@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -58,14 +59,16 @@ class Report:
 
     def show(self, console: Console) -> None:
         """Prints the tables."""
-        outcomes = Table("linked_to_type", *OUTCOMES, title="Where uploads ended")
+        outcomes = Table("linked_to_type", title="Where uploads ended", box=SIMPLE_HEAD, padding=0)
+        for outcome in OUTCOMES:
+            outcomes.add_column(outcome, justify="right")
         for kind, counts in self.as_json()["linked_to_types"].items():
             outcomes.add_row(kind, *(str(counts[outcome] or "") for outcome in OUTCOMES))
         states = Counter(state for _, state in self.ended)
         outcomes.add_section()
         outcomes.add_row("all", *(str(states[outcome] or "") for outcome in OUTCOMES))
         console.print(outcomes)
-        windows = Table("media type", "closed by", "windows", "items", title="Windows")
+        windows = Table("media type", "closed by", "windows", "items", title="Windows", box=SIMPLE_HEAD)
         for (media_type, trigger), sizes in group_windows(self.windows).items():
             windows.add_row(media_type, trigger, str(len(sizes)), ", ".join(map(str, sizes)))
         console.print(windows)

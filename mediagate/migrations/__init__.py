@@ -41,7 +41,7 @@ async def migrate(url: str) -> None:
         async with asyncio.timeout(60), engine.begin() as connection:
             await connection.run_sync(upgrade)
     except (OSError, TimeoutError, DBAPIError) as error:
-        raise TransientError(f"PostgreSQL cannot be migrated: {error or type(error).__name__}") from error
+        raise TransientError(f"PostgreSQL cannot be migrated: {_cause(error)}") from error
     finally:
         await engine.dispose()
 
@@ -55,7 +55,12 @@ async def is_current(url: str) -> bool:
                 lambda sync: MigrationContext.configure(sync).get_current_revision()
             )
     except (OSError, TimeoutError, DBAPIError) as error:
-        raise TransientError(f"PostgreSQL does not answer: {error or type(error).__name__}") from error
+        raise TransientError(f"PostgreSQL does not answer: {_cause(error)}") from error
     finally:
         await engine.dispose()
     return current == ScriptDirectory.from_config(alembic_config()).get_current_head()
+
+
+def _cause(error: Exception) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return (str(cause).splitlines() or [type(error).__name__])[0]

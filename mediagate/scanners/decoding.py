@@ -6,12 +6,11 @@ from typing import BinaryIO, TypeVar
 
 from PIL import Image
 
-from mediagate.errors import MediagateError, StopError
+from mediagate.errors import MediagateError, ObjectChangedError, StopError
 from mediagate.remote_file import RemoteFile, SizeMismatchError
 from mediagate.scanners import ScanItem, Unscannable
 from mediagate.scanners.formats import HEAD_BYTES, Format, recognise
 from mediagate.scanners.reasons import Reason, UndecidableError
-from mediagate.storage import ObjectChangedError
 
 READ_BUFFER = 64 * 1024
 

@@ -5,11 +5,10 @@ import hashlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from mediagate.errors import MediagateError
+from mediagate.errors import MediagateError, ObjectChangedError
 from mediagate.remote_file import RemoteFile, SizeMismatchError
 from mediagate.scanners import ScanItem, Scanned, ScanResult, Unscannable
 from mediagate.scanners.reasons import Reason
-from mediagate.storage import ObjectChangedError
 
 HARMLESS = Scanned({"nsfw": 0.01})
 

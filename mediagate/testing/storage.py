@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from mediagate.errors import StopError, TransientError
-from mediagate.storage import CopySource, ObjectChangedError, ObjectHead, PutTerms, SignedRequest
+from mediagate.errors import ObjectChangedError, StopError, TransientError
+from mediagate.storage import CopySource, ObjectHead, PutTerms, SignedRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ import pytest
 import urllib3
 from botocore.client import Config
 
-from mediagate.errors import StopError, TransientError
+from mediagate.errors import ObjectChangedError, StopError, TransientError
 from mediagate.settings import Settings
-from mediagate.storage import S3, CopySource, ObjectChangedError, ObjectStore, PutTerms
+from mediagate.storage import S3, CopySource, ObjectStore, PutTerms
 from mediagate.testing.storage import InMemoryObjectStore
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 import urllib3
 
+from mediagate.errors import ObjectChangedError
 from mediagate.events import Inspection
 from mediagate.media import media_type_of
 from mediagate.media_pool import MediaPool
@@ -15,7 +16,7 @@ from mediagate.scanners import ScanItem, Scanned, Unscannable
 from mediagate.scanners.local import LocalScanner
 from mediagate.scanners.reasons import Reason
 from mediagate.settings import Settings, StreamsSettings
-from mediagate.storage import S3, ObjectChangedError, PutTerms
+from mediagate.storage import S3, PutTerms
 from streams.inspection import MediaInspector
 from tests import samples
 

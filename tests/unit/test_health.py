@@ -43,10 +43,10 @@ def test_it_says_what_it_is_not_ready_for(server: HealthServer, dependencies: De
 
 
 def test_it_exports_metrics_and_nothing_else(server: HealthServer) -> None:
-    metrics.WINDOWS.labels("image", "count").inc()
+    metrics.WINDOWS.labels("test", "count").inc()
     status, text = get(server, "/metrics")
     assert status == 200
-    assert 'mediagate_windows_total{media_type="image",trigger="count"} 1.0' in text
+    assert 'mediagate_windows_total{media_type="test",trigger="count"} 1.0' in text
     assert get(server, "/elsewhere")[0] == 404
 
 

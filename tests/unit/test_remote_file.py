@@ -7,9 +7,8 @@ import pytest
 import stamina
 
 from mediagate import remote_file
-from mediagate.errors import StopError, TransientError
+from mediagate.errors import ObjectChangedError, StopError, TransientError
 from mediagate.remote_file import BLOCK, CACHED_BLOCKS, RemoteFile, SizeMismatchError
-from mediagate.storage import ObjectChangedError
 from tests.object_server import ObjectServer, object_server
 
 CONTENT = random.Random(7).randbytes(2 * BLOCK + 1234)  # noqa: S311 - any bytes will do

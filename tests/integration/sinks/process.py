@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import stamina
 import urllib3
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
@@ -135,6 +136,14 @@ class Running:
     def signal(self, number: signal.Signals) -> None:
         """Sends it a signal."""
         self._process.send_signal(number)
+
+    async def ready(self) -> None:
+        """Returns once it has joined its consumer group."""
+        async for attempt in stamina.retry_context(
+            on=(AssertionError, urllib3.exceptions.HTTPError), attempts=None, timeout=DEADLINE, wait_max=0.2
+        ):
+            with attempt:
+                assert self.get("/readyz") == (200, "ok\n")
 
     def get(self, path: str) -> tuple[int, str]:
         """What its health server answers."""

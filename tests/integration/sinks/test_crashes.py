@@ -131,3 +131,20 @@ async def test_a_crash_after_every_step_in_turn(
 
     assert scene.everywhere() == {scene.settings.buckets["post"]: ["photo.jpg"]}
     assert len(publisher.records) == 1
+
+
+async def test_a_reserved_name_is_kept_even_if_a_better_one_becomes_free(
+    scene: Scene, effects: Effects, crashing: Callable[[int], Effects]
+) -> None:
+    first, second = scene.upload(), scene.upload()
+    with pytest.raises(Crash):
+        await crashing(2).carry_out(decision(first, Outcome.APPROVED))  # has reserved photo.jpg
+    with pytest.raises(Crash):
+        await crashing(5).carry_out(decision(second, Outcome.APPROVED))  # has copied to the next name
+    scene.client.delete_object(Bucket=first.bucket, Key=first.key)
+
+    assert await effects.carry_out(decision(first, Outcome.APPROVED)) is State.UNSCANNABLE
+    assert await effects.carry_out(decision(second, Outcome.APPROVED)) is State.PUBLISHED
+
+    bucket = scene.settings.buckets["post"]
+    assert scene.everywhere() == {bucket: [f"photo-{second.media_id.hex[:8]}.jpg"]}

@@ -107,6 +107,7 @@ async def test_two_processes_share_the_work(scene: Scene, kafka: Kafka, sinks: S
         await kafka.decide(events[:40])
         await kafka.told(10)
         async with sinks.running() as leaving:
+            await leaving.ready()
             await kafka.decide(events[40:80])
             await kafka.told(60)
             leaving.signal(signal.SIGKILL)
@@ -177,8 +178,8 @@ async def start_up(sinks: Sinks, **environment: str) -> str:
     async with sinks.running(**environment) as process:
         code, output = await process.ended()
     assert code == 1
-    assert len(output.splitlines()) == 1, output
-    (line,) = output.splitlines()
+    *logged, line = output.splitlines()
+    assert all(entry.startswith("{") for entry in logged), output
     return line
 
 
@@ -220,3 +221,48 @@ async def test_a_port_that_is_taken_is_one_line(scene: Scene, topics: Topics, si
         line = await start_up(sinks, SINKS_PORT=str(port))
 
     assert line == f"mediagate sinks: cannot listen on 127.0.0.1:{port}: Address already in use"
+
+
+async def test_a_process_that_slept_past_its_session_does_no_harm(
+    scene: Scene, kafka: Kafka, sinks: Sinks
+) -> None:
+    events = decisions(scene, 200)
+
+    async with sinks.running() as sleeper, sinks.running() as other:
+        await sleeper.ready()
+        await other.ready()
+        await kafka.decide(events)
+        await kafka.told(20)
+        sleeper.signal(signal.SIGSTOP)
+        await kafka.told(len(events))
+        sleeper.signal(signal.SIGCONT)
+        await sleeper.ready()
+        for process in (sleeper, other):
+            process.signal(signal.SIGTERM)
+            code, output = await process.ended()
+            assert code == 0, output
+
+    await check_that_all_ended_once(scene, events)
+    assert await kafka.uncommitted() == 0
+
+
+async def test_a_database_that_ends_every_session_delays_and_loses_nothing(
+    scene: Scene, kafka: Kafka, sinks: Sinks
+) -> None:
+    events = decisions(scene, 100)
+    await kafka.decide(events)
+
+    async with sinks.running() as process:
+        for seen in (1, 30, 60):
+            await kafka.told(seen)
+            await scene.pool.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where datname = current_database() and pid <> pg_backend_pid() and query like '%media_%'"
+            )
+        await kafka.told(len(events))
+        process.signal(signal.SIGTERM)
+        code, output = await process.ended()
+
+    assert code == 0, output
+    await check_that_all_ended_once(scene, events)
+    assert await kafka.uncommitted() == 0

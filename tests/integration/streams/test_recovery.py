@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import pytest
 
 from mediagate.database import connect
@@ -87,7 +86,7 @@ def queued(published: timedelta | None, **columns: Any) -> dict[str, Any]:
     }
 
 
-async def row_of(database: Pool, media_id: UUID) -> asyncpg.Record:
+async def row_of(database: Pool, media_id: UUID) -> Any:
     return await database.fetchrow("select * from media_jobs where media_id = $1", media_id)
 
 

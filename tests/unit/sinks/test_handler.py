@@ -1,0 +1,139 @@
+"""One record: carried out, retried, dead-lettered or the end of the process."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import stamina
+
+from mediagate.errors import DeadLetterError, StopError, TransientError
+from mediagate.events import Decision, Event, EventType, encode
+from mediagate.jobs import State
+from mediagate.testing.publisher import InMemoryPublisher
+from mediagate.topics import load_topics
+from sinks.handler import ATTEMPTS, Handler
+
+ROOT = Path(__file__).parents[3]
+TOPICS = load_topics(ROOT / "topics.yaml")
+MEDIA_ID = UUID("0123abcd-0000-4000-8000-00000000ffff")
+NOW = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Message:
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Any
+    partition: int = 3
+    offset: int = 42
+
+
+class CarryOut:
+    """Raises the given failures one after the other, then succeeds."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self._failures = list(failures)
+        self.calls = 0
+
+    async def __call__(self, event: Event[Decision]) -> State:
+        self.calls += 1
+        if self._failures:
+            raise self._failures.pop(0)
+        return State.UNSCANNABLE
+
+
+@pytest.fixture(autouse=True)
+def without_waiting() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=ATTEMPTS):
+        yield
+
+
+def held() -> Message:
+    upload = {
+        "media_id": MEDIA_ID,
+        "user_id": "alice",
+        "bucket": "media-temp",
+        "key": "uploads/1",
+        "etag": '"etag"',
+        "size": 9,
+        "mime_type": "image/png",
+        "sha256": "0" * 64,
+        "linked_to_type": "post",
+        "linked_to_id": "7",
+        "file_name": "a.png",
+        "occurred_at": NOW,
+    }
+    decision = Decision.model_validate(
+        {"media_id": MEDIA_ID, "outcome": "unscannable", "reasons": ["truncated"], "upload": upload}
+    )
+    record = encode(Event("1", EventType.HELD, "/test", NOW, str(MEDIA_ID), decision), TOPICS.held.name)
+    return Message(record.topic, record.key, record.value, record.headers)
+
+
+async def test_a_decision_is_carried_out_once() -> None:
+    carry_out, publisher = CarryOut(), InMemoryPublisher()
+
+    await Handler(TOPICS, carry_out, publisher)(held())
+
+    assert carry_out.calls == 1
+    assert publisher.records == []
+
+
+async def test_a_dependency_that_comes_back_is_waited_for() -> None:
+    carry_out = CarryOut(TransientError("away"), TransientError("away"))
+
+    await Handler(TOPICS, carry_out, InMemoryPublisher())(held())
+
+    assert carry_out.calls == 3
+
+
+async def test_a_dependency_that_stays_away_ends_the_process() -> None:
+    carry_out = CarryOut(*[TransientError("S3 is away")] * 100)
+
+    with pytest.raises(StopError, match="10 attempts failed, the last with: S3 is away"):
+        await Handler(TOPICS, carry_out, InMemoryPublisher())(held())
+
+    assert carry_out.calls == ATTEMPTS
+
+
+async def test_a_reason_to_stop_is_not_tried_again() -> None:
+    carry_out = CarryOut(StopError("refused"))
+
+    with pytest.raises(StopError, match="refused"):
+        await Handler(TOPICS, carry_out, InMemoryPublisher())(held())
+
+    assert carry_out.calls == 1
+
+
+@pytest.mark.parametrize("undecodable", [True, False])
+async def test_what_can_never_work_goes_to_the_dead_letter_topic(undecodable: bool) -> None:
+    publisher, message = InMemoryPublisher(), held()
+    message.headers = [*message.headers, ("dead-letter-attempts", b"2"), ("odd", None)]
+    if undecodable:
+        message.value = b"\xff"
+    carry_out = CarryOut(DeadLetterError("no_free_name", "all taken"))
+
+    await Handler(TOPICS, carry_out, publisher)(message)
+
+    assert carry_out.calls == (not undecodable)
+    (letter,) = publisher.of_topic(TOPICS.dead_letter.name)
+    assert (letter.key, letter.value) == (message.key, message.value)
+    headers = dict(letter.headers)
+    assert headers["dead-letter-topic"] == TOPICS.held.name.encode()
+    assert (headers["dead-letter-partition"], headers["dead-letter-offset"]) == (b"3", b"42")
+    assert headers["dead-letter-attempts"] == b"3"
+    assert headers["dead-letter-reason"] == (b"invalid_data" if undecodable else b"no_free_name")
+
+
+async def test_a_dead_letter_that_nobody_takes_ends_the_process() -> None:
+    publisher, message = InMemoryPublisher(), held()
+    publisher.available = False
+    message.value = b"\xff"
+
+    with pytest.raises(StopError, match="the broker is away"):
+        await Handler(TOPICS, CarryOut(), publisher)(message)
