@@ -1,8 +1,10 @@
 """topics.yaml: every topic, declared; and what the broker lacks of it."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
@@ -130,7 +132,9 @@ class TopicAdmin:
 
     async def apply(self, changes: list[Change]) -> None:
         """Makes every possible change of a plan."""
-        await self._create([change.topic for change in changes if change.action == "create"])
+        created = [change.topic for change in changes if change.action == "create"]
+        await self._create(created)
+        await self._wait_for_leaders(created)
         for change in changes:
             if not change.possible or change.action == "create":
                 continue
@@ -157,9 +161,18 @@ class TopicAdmin:
                 message = " ".join(map(str, detail)) or error.__name__
                 raise ConfigurationError(f"topic {name} cannot be created: {message}")
 
+    async def _wait_for_leaders(self, topics: list[Topic]) -> None:
+        # A broker knows a new topic a little later than the controller that made it.
+        async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
+            while topics and not all(map(_is_led, await self._describe(topics))):
+                await asyncio.sleep(0.05)
+
+    async def _describe(self, topics: list[Topic]) -> list[dict[str, Any]]:
+        described: list[dict[str, Any]] = await self._client.describe_topics([topic.name for topic in topics])
+        return described
+
     async def _partition_counts(self, topics: list[Topic]) -> dict[str, int]:
-        described = await self._client.describe_topics([topic.name for topic in topics])
-        return {str(entry["topic"]): len(entry["partitions"]) for entry in described}
+        return {str(entry["topic"]): len(entry["partitions"]) for entry in await self._describe(topics)}
 
     async def _configs(self, topics: list[Topic]) -> dict[str, dict[str, str]]:
         resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics]
@@ -169,6 +182,11 @@ class TopicAdmin:
             for response in responses
             for resource in response.resources
         }
+
+
+def _is_led(described: dict[str, Any]) -> bool:
+    partitions = described["partitions"]
+    return bool(partitions) and all(partition["leader"] >= 0 for partition in partitions)
 
 
 def _creation(topic: Topic) -> Change:

@@ -14,6 +14,8 @@ from streams.transport import ChunkSchema, Demand, Transport
 
 QUEUED_CHUNKS = 4
 RECORDS_PER_POLL = 100
+SESSION_TIMEOUT = 15.0
+"""Seconds until the partitions of a worker that fell silent are another's."""
 
 
 def make_app(settings: StreamsSettings, demand: Demand, scratch: Path) -> faust.App:
@@ -27,8 +29,8 @@ def make_app(settings: StreamsSettings, demand: Demand, scratch: Path) -> faust.
         stream_wait_empty=False,
         stream_buffer_maxsize=QUEUED_CHUNKS,
         broker_max_poll_records=RECORDS_PER_POLL,
-        broker_session_timeout=15.0,
-        broker_heartbeat_interval=3.0,
+        broker_session_timeout=SESSION_TIMEOUT,
+        broker_heartbeat_interval=SESSION_TIMEOUT / 5,
         consumer_auto_offset_reset="earliest",
         producer_request_timeout=30.0,
         table_standby_replicas=0,

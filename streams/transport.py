@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
 import faust
+import structlog
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from faust.serializers.schemas import Schema
@@ -18,6 +19,8 @@ from faust.types import TP
 from mediagate.errors import TransientError
 
 Chunk = Sequence[ConsumerRecord]
+
+log = structlog.get_logger("streams.transport")
 
 COMMIT_DEADLINE = 15.0
 POLL_TIMEOUT_WHILE_WITHHELD = 0.1
@@ -65,8 +68,28 @@ class ChunkSchema(Schema[Any, Any]):
         return decode
 
 
+class Fetched(dict[TP, Chunk]):
+    """Records of one poll, and the generation of the assignment that they were read under."""
+
+    def __init__(self, records: Mapping[TP, Chunk], generation: int) -> None:
+        super().__init__(records)
+        self.generation = generation
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Commits without taking a lost partition for a crash."""
+    """The consumer's own thread: here records, positions and generation change together."""
+
+    async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Any:
+        records = await super()._fetch_records(consumer, *args, **options)
+        return Fetched(records, consumer._coordinator.generation)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seeks back to what is committed; to the beginning where nothing is, which aiokafka leaves out."""
+        committed = await super().seek_to_committed()
+        fresh = [driver.ensure_aiokafka_TP(tp) for tp, offset in committed.items() if not offset]
+        if fresh:
+            await self.call_thread(self._ensure_consumer().seek_to_beginning, *fresh)
+        return committed
 
     async def commit_positions(self, positions: Mapping[TP, int]) -> bool:
         """Commits next offsets; False where the group has moved on and the partitions are another's."""
@@ -114,22 +137,28 @@ class ChunkConsumer(driver.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """One message per partition that has new records."""
+        records: Any
         records, _ = await self._wait_next_records(timeout)
-        generation = self.app.consumer_generation_id
-        if records is None or self.should_stop:
+        if not records or self.should_stop:
             return
         if not self.flow_active:
-            await self.perform_seek()
+            await self._seek_back()
             return
         for tp, chunk in records.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
+            # What was read under an older assignment is read again under the present one.
+            if not self.flow_active or self.app.consumer_generation_id != records.generation:
                 break
-            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             fresh = self._unread(tp, chunk)
             if fresh:
                 message: Any = self._to_message(tp, fresh[-1])
                 message.value = fresh
                 yield tp, message
+
+    async def _seek_back(self) -> None:
+        try:
+            await self.perform_seek()
+        except IllegalStateError:
+            log.info("partitions went before their position could be set")
 
     def _unread(self, tp: TP, chunk: Chunk) -> Chunk:
         # After a seek this is the *next* offset to read, so the record at it is still unread.

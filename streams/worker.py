@@ -83,6 +83,7 @@ class StreamsWorker:
             if ended.done() and (error := ended.exception()) is not None:
                 raise error if isinstance(error, MediagateError) else StopError(repr(error)) from error
         if not stop.is_set():
+            log.error("the Kafka consumer ended", exc_info=self._app.crash_reason)
             raise StopError(f"the Kafka consumer ended: {self._app.crash_reason!r}")
 
     def _fail(self, error: Exception) -> None:

@@ -52,12 +52,13 @@ async def test_data_survive_the_crash_of_every_service(stack: Stack) -> None:
     assert await read(stack.endpoints(), "crash") == (b"crash", "crash", b"crash")
 
 
-def test_a_suspended_service_can_be_stopped(stack: Stack) -> None:
-    assert stack.s3.pid
-    psutil.Process(stack.s3.pid).suspend()
-    stack.s3.stop()
-    assert stack.s3.pid is None
-    stack.s3.start()
+def test_a_suspended_service_still_stops_in_order(stack: Stack) -> None:
+    assert stack.postgres.pid
+    psutil.Process(stack.postgres.pid).suspend()
+    stack.postgres.stop()
+    assert stack.postgres.pid is None
+    assert "database system is shut down" in stack.postgres.log.read_text().splitlines()[-1]
+    stack.postgres.start()
 
 
 def test_a_second_start_on_the_same_directory_is_refused(stack: Stack) -> None:
@@ -97,7 +98,7 @@ async def test_the_database_admits_neither_a_bad_password_nor_the_superuser(stac
     port = stack.postgres.port
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(host="127.0.0.1", port=port, user="mediagate", password="wrong")
-    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match=r"no pg_hba\.conf entry"):
         await asyncpg.connect(host="127.0.0.1", port=port, user="postgres", password=stack.postgres.password)
 
 

@@ -4,86 +4,20 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
 from mediagate.dead_letters import dead_letter
 from mediagate.errors import StopError
-from mediagate.events import Event, EventType, OutgoingRecord, UploadCompleted, encode, event_id
-from mediagate.lag import lag
+from mediagate.events import OutgoingRecord
 from mediagate.publisher import KafkaPublisher
 from mediagate.settings import Settings, StreamsSettings
 from mediagate.topics import Topics
 from streams.arrivals import Arrival
 from streams.worker import StreamsWorker
-
-DEADLINE = 40.0
-
-
-def upload(bucket: str, mime_type: str = "image/png") -> Event[UploadCompleted]:
-    media_id = uuid4()
-    data = UploadCompleted(
-        media_id=media_id,
-        user_id="user",
-        bucket=bucket,
-        key=f"uploads/{media_id}",
-        etag='"etag"',
-        size=10,
-        mime_type=mime_type,
-        sha256="0" * 64,
-        linked_to_type="post",
-        linked_to_id="1",
-        file_name="a.png",
-        occurred_at=datetime.now(UTC),
-    )
-    kind = EventType.UPLOAD_COMPLETED
-    return Event(event_id(kind, media_id, "1"), kind, "/test", datetime.now(UTC), str(media_id), data)
-
-
-class Broker:
-    """The test's own view of the topics."""
-
-    def __init__(self, settings: Settings, topics: Topics) -> None:
-        self._servers = settings.kafka_bootstrap_servers
-        self._group = settings.streams_group
-        self._topics = topics
-
-    async def send(self, events: Sequence[Event[UploadCompleted]]) -> None:
-        async with KafkaPublisher(self._servers, "test") as publisher:
-            await publisher.publish(
-                [encode(event, self._topics.upload_completed(event.data.media_type).name) for event in events]
-            )
-
-    async def send_raw(self, topic: str, value: bytes) -> None:
-        async with AIOKafkaProducer(bootstrap_servers=self._servers) as producer:
-            await producer.send_and_wait(topic, value)
-
-    async def read(self, topic: str, enough: Callable[[list[ConsumerRecord]], bool]) -> list[ConsumerRecord]:
-        consumer = AIOKafkaConsumer(topic, bootstrap_servers=self._servers, auto_offset_reset="earliest")
-        records: list[ConsumerRecord] = []
-        await consumer.start()
-        try:
-            async with asyncio.timeout(DEADLINE):
-                while not enough(records):
-                    records.append(await consumer.getone())
-        finally:
-            await consumer.stop()
-        return records
-
-    async def decided(self, ids: set[str]) -> list[str]:
-        """media_ids in the order of their decisions, once all of `ids` have one."""
-        records = await self.read(
-            self._topics.approved.name, lambda seen: ids <= {(record.key or b"").decode() for record in seen}
-        )
-        return [(record.key or b"").decode() for record in records]
-
-    async def uncommitted(self) -> int:
-        topics = [self._topics.upload_completed_image.name, self._topics.upload_completed_video.name]
-        return sum((await lag(self._servers, self._group, topics)).values())
+from tests.integration.streams.broker import DEADLINE, Broker, upload
 
 
 class Decider:
