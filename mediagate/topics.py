@@ -162,9 +162,9 @@ class TopicAdmin:
                 raise ConfigurationError(f"topic {name} cannot be created: {message}")
 
     async def _wait_for_leaders(self, topics: list[Topic]) -> None:
-        # A broker knows a new topic a little later than the controller that made it.
+        # A broker knows a new topic a little later than the controller that made it, without a word.
         async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
-            while topics and not all(map(_is_led, await self._describe(topics))):
+            while topics and not all(map(_is_led, await self._describe(topics))):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
     async def _describe(self, topics: list[Topic]) -> list[dict[str, Any]]:

@@ -1,9 +1,13 @@
 -- What a decision does to the records of its upload. The clock is always an argument.
 
--- name: lock_job(name, idle)$
+-- name: lock_job(name, longest)$
 -- One worker at a time carries out decisions on an upload. The lock is the session's and goes with it,
--- and the session of a worker that hangs goes after `idle`.
-select set_config('idle_session_timeout', :idle, false), pg_advisory_lock(hashtextextended(:name, 0));
+-- and the session of a worker that hangs goes after `longest`: idle, or (from PostgreSQL 17 on) between the
+-- two messages that prepare a statement, where it counts as a transaction.
+select pg_advisory_lock(hashtextextended(:name, 0)), (
+    select count(set_config(limits.name, :longest, false)) from pg_settings as limits
+    where limits.name in ('idle_session_timeout', 'transaction_timeout')
+);
 
 -- name: insert_job(media_id, user_id, file_name, file_size, mime_type, sha256, md5, linked_to_type, linked_to_id, bucket, key, etag, occurred_at)!
 -- The row of an upload that never passed the gateway; its event is published: a decision answers it.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
 ACQUIRE_DEADLINE = 15.0
-LONGEST_IDLE = "30s"
+LONGEST_SILENCE = "30s"
 """A copy that takes longer loses the lock: the next attempt finds it done."""
 
 STATES: Mapping[Outcome, State] = {
@@ -193,11 +193,11 @@ async def records_of(pool: "Pool", media_id: UUID) -> AsyncIterator[Records]:
     """The records of an upload, whose lock is held meanwhile.
 
     The lock is PostgreSQL's, for another worker may own the partition of the upload's other decision.
-    asyncpg gives it up, with the idle limit, when the connection goes back to the pool.
+    asyncpg gives it up, with the time limits, when the connection goes back to the pool.
     """
     with _meanings():
         async with pool.acquire(timeout=ACQUIRE_DEADLINE) as connection:
-            await QUERIES.lock_job(connection, name=str(media_id), idle=LONGEST_IDLE)
+            await QUERIES.lock_job(connection, name=str(media_id), longest=LONGEST_SILENCE)
             yield Records(connection)
 
 
@@ -212,7 +212,7 @@ def _meanings() -> Iterator[None]:
     try:
         yield
     except _PASSING as error:
-        raise TransientError(f"PostgreSQL: {error or type(error).__name__}") from error
+        raise TransientError(f"PostgreSQL: {str(error) or type(error).__name__}") from error
     except asyncpg.PostgresError as error:
         raise StopError(f"PostgreSQL: {error}") from error
 
