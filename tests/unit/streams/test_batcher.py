@@ -9,11 +9,11 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from mediagate.errors import StopError
+from mediagate.errors import StopError, TransientError
 from mediagate.events import OutgoingRecord
 from mediagate.media import MediaType
 from streams.arrivals import Arrival
-from streams.batcher import Batcher
+from streams.batcher import Batcher, Publish
 from streams.windows import WindowLimits
 
 PARTITION = TP("uploads", 0)
@@ -41,12 +41,12 @@ class World:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    def batcher(self, max_items: int, max_wait: float = 0.01) -> Batcher:
+    def batcher(self, max_items: int, max_wait: float = 0.01, publish: Publish | None = None) -> Batcher:
         return Batcher(
             MediaType.IMAGE,
             WindowLimits(max_items, max_wait),
             decide=self._decide,
-            publish=self._publish,
+            publish=publish or self._publish,
             commit=self._commit,
             wants_more=self.wanted.append,
             generation=lambda: self.generation,
@@ -108,15 +108,39 @@ async def test_scans_one_window_at_a_time_while_the_next_fills(world: World) -> 
 
 
 async def test_commits_nothing_before_its_decisions_are_acknowledged(world: World) -> None:
-    batcher = world.batcher(max_items=1)
+    acknowledged = asyncio.Event()
+
+    async def slow_broker(records: Sequence[OutgoingRecord]) -> None:
+        await world._publish(records)
+        await acknowledged.wait()
+
+    world.gate.set()
+    batcher = world.batcher(max_items=1, publish=slow_broker)
     batcher.put([arrival(0)])
     running = asyncio.create_task(batcher.run())
-    await world.until(lambda: len(world.windows) == 1)
+    await world.until(lambda: world.published == [0])
     assert world.committed == []
+    acknowledged.set()
+    await world.until(lambda: world.committed == [{PARTITION: 1}])
+    running.cancel()
+
+
+async def test_sends_again_what_the_broker_did_not_acknowledge(world: World) -> None:
+    failures = [TransientError("timed out")]
+
+    async def flaky_broker(records: Sequence[OutgoingRecord]) -> None:
+        assert world.committed == []
+        await world._publish(records)
+        if failures:
+            raise failures.pop()
+
     world.gate.set()
+    batcher = world.batcher(max_items=1, publish=flaky_broker)
+    batcher.put([arrival(0)])
+    running = asyncio.create_task(batcher.run())
     await world.until(lambda: len(world.committed) == 1)
     running.cancel()
-    assert world.published == [0]
+    assert world.published == [0, 0]
 
 
 async def test_a_release_lets_the_window_in_flight_finish_and_drops_the_rest(world: World) -> None:
