@@ -16,7 +16,7 @@ demo: $(STAMP) jars ## Run the whole system on real parts; MEDIA=folder takes yo
 	@$(BIN)/python -m devstack.demo $(if $(MEDIA),--media "$(MEDIA)")
 
 test: $(STAMP) jars ## Run every test lane that runs on this machine
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 up: $(STAMP) jars ## Run Mediagate and its services until Ctrl-C
 	@$(BIN)/mediagate up --embedded

@@ -42,7 +42,7 @@ async def connect(url: str, size: int) -> "asyncpg.Pool[asyncpg.Record]":
                 init=_set_codecs,
             )
     except (*UNAVAILABLE, asyncpg.InvalidPasswordError, asyncpg.InvalidCatalogNameError) as error:
-        raise TransientError(f"PostgreSQL does not answer: {error or type(error).__name__}") from error
+        raise TransientError(f"PostgreSQL does not answer: {str(error) or type(error).__name__}") from error
 
 
 async def _set_codecs(connection: Any) -> None:

@@ -34,7 +34,7 @@ async def lag(bootstrap_servers: str, group: str, topics: list[str]) -> dict[Top
             beginnings = await consumer.beginning_offsets(partitions)
             ends = await consumer.end_offsets(partitions)
     except (KafkaError, TimeoutError) as error:
-        raise TransientError(f"Kafka does not answer: {error or type(error).__name__}") from error
+        raise TransientError(f"Kafka does not answer: {str(error) or type(error).__name__}") from error
     finally:
         await consumer.stop()
         await admin.close()

@@ -182,7 +182,7 @@ class S3:
         except ClientError as error:
             raise _meaning(error) from error
         except (BotoCoreError, TimeoutError) as error:
-            raise TransientError(f"S3 does not answer: {error or type(error).__name__}") from error
+            raise TransientError(f"S3 does not answer: {str(error) or type(error).__name__}") from error
 
     def _head(self, bucket: str, key: str) -> ObjectHead | None:
         try:

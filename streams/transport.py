@@ -108,7 +108,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         except (CommitFailedError, IllegalStateError):
             return False
         except (KafkaError, TimeoutError) as error:
-            raise TransientError(f"offsets were not committed: {error or type(error).__name__}") from error
+            raise TransientError(
+                f"offsets were not committed: {str(error) or type(error).__name__}"
+            ) from error
         return len(offsets) == len(positions)
 
 
