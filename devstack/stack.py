@@ -51,6 +51,16 @@ class Stack:
         """Stop the services in order and release the directory; does nothing when stopped."""
         self._held.close()
 
+    def start_again(self) -> list[str]:
+        """Start each service that has ended by itself; return their names.
+
+        Raises DevstackError if one cannot start.
+        """
+        ended = [service for service in self._services if service.pid is None]
+        for service in ended:
+            service.start()
+        return [service.name for service in ended]
+
     def endpoints(self) -> Endpoints:
         """Return where the started services are."""
         return Endpoints(

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import jwt
 import typer
@@ -21,8 +21,12 @@ from mediagate.storage import S3
 from mediagate.supervisor import Program, Supervisor
 from mediagate.topics import TopicAdmin, load_topics
 
+if TYPE_CHECKING:
+    from devstack.stack import Stack
+
 TOKEN_LIFE = timedelta(days=30)
 DEVSTACK = Path(".devstack")
+CHECK_INTERVAL = 1.0
 
 console = Console(stderr=True, highlight=False)
 
@@ -57,14 +61,14 @@ def _up_embedded() -> None:
         os.environ.update(endpoints)
         _choose_ports(("PORT", "STREAMS_PORT", "SINKS_PORT"))
         os.environ.setdefault("JWT_SECRET", _secret(DEVSTACK / "jwt-secret"))
-        asyncio.run(with_signals(lambda stop: _prepare_and_supervise(stop, endpoints)))
+        asyncio.run(with_signals(lambda stop: _prepare_and_supervise(stop, stack, endpoints)))
     except DevstackError as error:
         raise StopError(str(error)) from error
     finally:
         stack.stop()
 
 
-async def _prepare_and_supervise(stop: asyncio.Event, endpoints: dict[str, str]) -> None:
+async def _prepare_and_supervise(stop: asyncio.Event, stack: "Stack", endpoints: dict[str, str]) -> None:
     settings = load_settings(GatewaySettings)
     await migrate(str(settings.database_url))
     async with TopicAdmin(settings.kafka_bootstrap_servers) as admin:
@@ -75,7 +79,25 @@ async def _prepare_and_supervise(stop: asyncio.Event, endpoints: dict[str, str])
     _write_environment(DEVSTACK / "env", settings, endpoints)
     logs = DEVSTACK / "logs"
     logs.mkdir(exist_ok=True)
-    await _supervise(stop, dict(os.environ), logs)
+    keeping = asyncio.create_task(_keep_services(stack))
+    try:
+        await _supervise(stop, dict(os.environ), logs)
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
+
+
+async def _keep_services(stack: "Stack") -> None:
+    """Starts again what ended of the embedded services."""
+    from devstack import DevstackError
+
+    while True:
+        await asyncio.sleep(CHECK_INTERVAL)
+        try:
+            for name in await asyncio.to_thread(stack.start_again):
+                console.print(f"{name} had ended and was started again")
+        except DevstackError as error:
+            console.print(f"[red]{error}[/red]")
 
 
 async def _supervise(stop: asyncio.Event, environment: dict[str, str], logs: Path | None) -> None:

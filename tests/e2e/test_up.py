@@ -24,7 +24,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 START_DEADLINE = 120.0
 END_DEADLINE = 90.0
-IMPATIENCE = {"IMAGE_MAX_WAIT": "3000", "VIDEO_MAX_WAIT": "1000", "LOG_LEVEL": "INFO"}
+IMPATIENCE = {"IMAGE_MAX_WAIT": "3000", "VIDEO_MAX_WAIT": "1000", "RECOVERY_INTERVAL": "3"}
 
 
 class Running:
@@ -59,21 +59,7 @@ class Running:
         return response.status, response.json()
 
     def upload(self, content: bytes, **fields: str) -> str:
-        status, answer = self.request(
-            "POST",
-            "/media/request-upload",
-            {
-                "user_id": "somebody",
-                "file_name": "picture.png",
-                "file_size": len(content),
-                "mime_type": "image/png",
-                "sha256_hash": hashlib.sha256(content).hexdigest(),
-                "md5Hash": hashlib.md5(content, usedforsecurity=False).hexdigest(),
-                "linked_to_id": "1",
-                "linked_to_type": "post",
-            }
-            | fields,
-        )
+        status, answer = self.request("POST", "/media/request-upload", wish(content) | fields)
         assert status == 201, answer
         signed = answer["upload"]
         put = urllib3.request(signed["method"], signed["url"], body=content, headers=signed["headers"])
@@ -116,10 +102,33 @@ class Running:
             time.sleep(0.2)
         raise AssertionError(f"{module} does not run")
 
+    def service(self, main_class: str) -> psutil.Process:
+        """The running Java process of an embedded service."""
+        (found,) = [
+            process
+            for process in psutil.Process(self.process.pid).children(recursive=True)
+            if main_class in process.cmdline()
+        ]
+        return found
+
     def stop(self) -> str:
         self.process.terminate()
         _, rest = self.process.communicate(timeout=120)
         return rest
+
+
+def wish(content: bytes) -> dict[str, Any]:
+    """The body of a request to upload a picture."""
+    return {
+        "user_id": "somebody",
+        "file_name": "picture.png",
+        "file_size": len(content),
+        "mime_type": "image/png",
+        "sha256_hash": hashlib.sha256(content).hexdigest(),
+        "md5Hash": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+        "linked_to_id": "1",
+        "linked_to_type": "post",
+    }
 
 
 def until(stream: IO[str], text: str) -> Iterator[str]:
@@ -207,22 +216,15 @@ def test_killing_the_sinks_worker_and_the_gateway_loses_nothing(running: Running
     raise AssertionError("the gateway did not come back")
 
 
+def test_a_completion_is_accepted_while_kafka_is_away_and_the_event_follows(running: Running) -> None:
+    running.service("kafka.Kafka").kill()
+    media_id = running.upload(picture(70))
+    assert running.ended(media_id)["state"] == "published"
+
+
 def test_a_signed_upload_takes_no_other_bytes(running: Running) -> None:
     content = picture(60)
-    _, answer = running.request(
-        "POST",
-        "/media/request-upload",
-        {
-            "user_id": "somebody",
-            "file_name": "picture.png",
-            "file_size": len(content),
-            "mime_type": "image/png",
-            "sha256_hash": hashlib.sha256(content).hexdigest(),
-            "md5Hash": hashlib.md5(content, usedforsecurity=False).hexdigest(),
-            "linked_to_id": "1",
-            "linked_to_type": "post",
-        },
-    )
+    _, answer = running.request("POST", "/media/request-upload", wish(content))
     signed = answer["upload"]
     assert b64decode(signed["headers"]["x-amz-checksum-sha256"]) == hashlib.sha256(content).digest()
     tampered = content[:-1] + bytes([content[-1] ^ 1])

@@ -1,39 +1,17 @@
-"""Uploads to publish, and the test's own view of the topics."""
+"""The test's own view of the topics."""
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
-from mediagate.events import Event, EventType, UploadCompleted, encode, event_id
+from mediagate.events import Event, UploadCompleted, encode
 from mediagate.lag import lag
 from mediagate.publisher import KafkaPublisher
 from mediagate.settings import Settings
 from mediagate.topics import Topics
 
 DEADLINE = 40.0
-
-
-def upload(bucket: str, mime_type: str = "image/png") -> Event[UploadCompleted]:
-    media_id = uuid4()
-    data = UploadCompleted(
-        media_id=media_id,
-        user_id="user",
-        bucket=bucket,
-        key=f"uploads/{media_id}",
-        etag='"etag"',
-        size=10,
-        mime_type=mime_type,
-        sha256="0" * 64,
-        linked_to_type="post",
-        linked_to_id="1",
-        file_name="a.png",
-        occurred_at=datetime.now(UTC),
-    )
-    kind = EventType.UPLOAD_COMPLETED
-    return Event(event_id(kind, media_id, "1"), kind, "/test", datetime.now(UTC), str(media_id), data)
 
 
 class Broker:

@@ -13,7 +13,8 @@ import pytest
 from devstack.stack import Stack
 from mediagate.settings import Settings, StreamsSettings
 from mediagate.topics import TopicAdmin, Topics, load_topics
-from tests.integration.streams.broker import Broker, upload
+from tests.integration.streams.broker import Broker
+from tests.uploads import upload
 
 SESSION_TIMEOUT = 6.0
 """Seconds; a broker's own lower limit."""

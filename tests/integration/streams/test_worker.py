@@ -17,7 +17,8 @@ from mediagate.settings import Settings, StreamsSettings
 from mediagate.topics import Topics
 from streams.arrivals import Arrival
 from streams.worker import StreamsWorker
-from tests.integration.streams.broker import DEADLINE, Broker, upload
+from tests.integration.streams.broker import DEADLINE, Broker
+from tests.uploads import upload
 
 
 class Decider:

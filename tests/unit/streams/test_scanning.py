@@ -1,10 +1,9 @@
 """A window's way to its decisions, with a scripted scanner and inspector."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
-from uuid import uuid4
 
 import pytest
 from aiokafka.structs import ConsumerRecord
@@ -21,7 +20,6 @@ from mediagate.events import (
     UploadCompleted,
     decode,
     encode,
-    event_id,
 )
 from mediagate.media import MediaType
 from mediagate.policy import load_policy
@@ -31,13 +29,13 @@ from mediagate.testing.scanner import ScriptedScanner
 from mediagate.topics import load_topics
 from streams.arrivals import Arrival, receiver
 from streams.scanning import WindowScan
+from tests.uploads import NOW, upload
 
 ROOT = Path(__file__).parents[3]
 TOPICS = load_topics(ROOT / "topics.yaml")
 POLICY = load_policy(ROOT / "policy.yaml")
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
 SEEN = Inspection(mime_type="image/png", width=3, height=2)
-receive = receiver(MediaType.IMAGE, frozenset({"temp"}))
+receive = receiver(MediaType.IMAGE, frozenset({"media-temp"}))
 
 
 class Urls:
@@ -62,28 +60,6 @@ class Inspector:
             Unscannable(self._unscannable[item.job_id]) if item.job_id in self._unscannable else SEEN
             for item in items
         ]
-
-
-def upload(bucket: str = "temp", mime_type: str = "image/png") -> Event[UploadCompleted]:
-    media_id = uuid4()
-    data = UploadCompleted(
-        media_id=media_id,
-        user_id="user",
-        bucket=bucket,
-        key="uploads/1",
-        etag='"etag"',
-        size=10,
-        mime_type=mime_type,
-        sha256="0" * 64,
-        linked_to_type="post",
-        linked_to_id="1",
-        file_name="a.png",
-        occurred_at=NOW,
-    )
-    kind = EventType.UPLOAD_COMPLETED
-    return Event(
-        event_id(kind, media_id, "1"), kind, "/test", NOW, str(media_id), data, traceparent="00-trace-01"
-    )
 
 
 def arrival(event: Event[UploadCompleted]) -> Arrival:
