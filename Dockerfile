@@ -8,6 +8,7 @@ COPY mediagate mediagate
 COPY gateway gateway
 COPY streams streams
 COPY sinks sinks
+COPY workers workers
 RUN /venv/bin/pip install --no-cache-dir --no-deps .
 
 FROM python:3.11-slim

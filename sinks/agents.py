@@ -6,44 +6,31 @@ from typing import Any
 
 import faust
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
 
 from mediagate.settings import SinksSettings
 from mediagate.topics import Topic
 from sinks.dispatcher import Dispatcher
+from workers.app import make_app
+from workers.consumer import RebalanceSafeConsumer
+
+QUEUED_RECORDS = 256
 
 
-class _Consumer(driver.Consumer):
-    def on_buffer_full(self, tp: TP) -> None:
-        """Does nothing: the agents' queues hold the fetcher back, without its idle seconds."""
+class Transport(driver.Transport):
+    """Connects a Faust app to Kafka through a consumer that loses nothing to a rebalance."""
+
+    Consumer = RebalanceSafeConsumer
 
 
-class _Transport(driver.Transport):
-    Consumer = _Consumer
-
-
-def make_app(settings: SinksSettings, scratch: Path) -> faust.App:
-    """A Faust app without web server, tables and leader; it commits what is acked."""
-    app = faust.App(
+def make_sinks_app(settings: SinksSettings, scratch: Path) -> faust.App:
+    """The worker's app; Faust commits what is acked."""
+    return make_app(
+        settings,
         settings.sinks_group,
-        broker=[f"kafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")],
-        store="memory://",
-        datadir=str(scratch),
-        web_enabled=False,
-        stream_wait_empty=False,
-        stream_buffer_maxsize=256,
-        broker_max_poll_records=100,
-        broker_commit_interval=1.0,
-        broker_session_timeout=15.0,
-        broker_heartbeat_interval=3.0,
-        consumer_auto_offset_reset="earliest",
-        producer_request_timeout=30.0,
-        table_standby_replicas=0,
-        topic_disable_leader=True,
-        topic_allow_declare=False,
+        scratch,
+        QUEUED_RECORDS,
+        lambda app: Transport(app.conf.broker_consumer, app),
     )
-    app.transport = _Transport(app.conf.broker_consumer, app)
-    return app
 
 
 def add_agent(

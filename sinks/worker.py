@@ -10,7 +10,7 @@ import structlog
 from mediagate.errors import MediagateError, StopError
 from mediagate.settings import SinksSettings
 from mediagate.topics import Topics
-from sinks.agents import add_agent, make_app
+from sinks.agents import add_agent, make_sinks_app
 from sinks.dispatcher import Dispatcher
 from sinks.handler import Handler
 
@@ -27,7 +27,7 @@ class SinksWorker:
     """One consumer group member that carries decisions out."""
 
     def __init__(self, settings: SinksSettings, topics: Topics, handler: Handler, scratch: Path) -> None:
-        self._app = make_app(settings, scratch)
+        self._app = make_sinks_app(settings, scratch)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._assigned = False
         self._dispatcher = Dispatcher(

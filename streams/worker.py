@@ -14,7 +14,7 @@ from mediagate.media import MediaType
 from mediagate.publisher import Publisher
 from mediagate.settings import StreamsSettings
 from mediagate.topics import Topics
-from streams.agents import add_window_agent, make_app
+from streams.agents import add_window_agent, make_streams_app
 from streams.arrivals import receiver
 from streams.batcher import Batcher, Decide
 from streams.transport import ChunkConsumer, Demand
@@ -35,7 +35,7 @@ class StreamsWorker:
         self, settings: StreamsSettings, topics: Topics, publisher: Publisher, decide: Decide, scratch: Path
     ) -> None:
         self._demand = Demand()
-        self._app = make_app(settings, self._demand, scratch)
+        self._app = make_streams_app(settings, self._demand, scratch)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         source_buckets = settings.source_buckets | {settings.temp_bucket}
         self._batchers: list[Batcher] = []

@@ -117,6 +117,26 @@ async def test_commits_nothing_while_a_window_is_being_scanned(
     assert await broker.uncommitted() == 0
 
 
+async def test_a_group_without_commits_is_set_back_to_the_beginning(
+    worker_settings: StreamsSettings, topics: Topics, tmp_path: Path, broker: Broker
+) -> None:
+    events = [upload(worker_settings.temp_bucket) for _ in range(3)]
+    await broker.send(events)
+    decider, stop = Decider(topics), asyncio.Event()
+    decider.gate.clear()
+    async with KafkaPublisher(worker_settings.kafka_bootstrap_servers, "test") as publisher:
+        worker = StreamsWorker(worker_settings, topics, publisher, decider, tmp_path)
+        running = asyncio.create_task(worker.run(stop))
+        async with asyncio.timeout(DEADLINE):
+            await decider.entered.wait()
+        await worker._app.consumer.perform_seek()  # as Faust does when a rebalance overtakes a poll
+        decider.gate.set()
+        records = await broker.read(topics.approved.name, lambda seen: len(seen) == 2 * len(events))
+        stop.set()
+        await running
+    assert {record.key for record in records} == {event.subject.encode() for event in events}
+
+
 async def test_a_record_that_fits_no_contract_goes_to_the_dead_letter_topic(
     worker_settings: StreamsSettings, topics: Topics, tmp_path: Path, broker: Broker
 ) -> None:

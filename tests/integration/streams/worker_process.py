@@ -15,10 +15,10 @@ from mediagate.process import run_process
 from mediagate.publisher import KafkaPublisher
 from mediagate.settings import StreamsSettings
 from mediagate.topics import load_topics
-from streams import agents
 from streams.arrivals import Arrival
 from streams.batcher import Batcher
 from streams.worker import StreamsWorker
+from workers import app
 
 
 def say(word: str) -> None:
@@ -52,6 +52,6 @@ async def main(stop: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    agents.SESSION_TIMEOUT = float(sys.argv[3])
+    app.SESSION_TIMEOUT = float(sys.argv[3])
     sys.modules["streams.worker"].Batcher = TalkingBatcher  # type: ignore[attr-defined]
     sys.exit(run_process("streams", main))

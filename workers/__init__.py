@@ -1,0 +1,1 @@
+"""What the two Faust workers share: how a consumer behaves across rebalances, and an app's options."""
