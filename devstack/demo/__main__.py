@@ -39,7 +39,10 @@ console = Console()
 
 
 def main(
-    media: Annotated[Path | None, typer.Option(help="A folder of your own images and videos.")] = None,
+    media: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="A folder of your own images and videos."),
+    ] = None,
 ) -> None:
     """Runs the whole system, uploads through it, and shows where everything ended."""
     with running_system():
