@@ -36,8 +36,6 @@ class RemoteFile(io.RawIOBase):
     """
 
     def __init__(self, url: str, etag: str, size: int) -> None:
-        if urlsplit(url).scheme not in {"http", "https"}:
-            raise StopError("only http and https URLs are read")
         self.failure: MediagateError | None = None
         self._url = url
         self._etag = etag
@@ -45,6 +43,8 @@ class RemoteFile(io.RawIOBase):
         self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._http = urllib3.PoolManager(num_pools=1, maxsize=1, timeout=TIMEOUT, retries=False)
+        if urlsplit(url).scheme not in {"http", "https"}:
+            raise StopError("only http and https URLs are read")
 
     @property
     def size(self) -> int:
