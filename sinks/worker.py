@@ -7,18 +7,17 @@ from typing import Any
 
 import structlog
 
-from mediagate.errors import MediagateError, StopError
 from mediagate.settings import SinksSettings
 from mediagate.topics import Topics
 from sinks.agents import add_agent, make_sinks_app
 from sinks.dispatcher import Dispatcher
 from sinks.handler import Handler
+from workers.lifecycle import stop_app, until_stop_or_failure
 
 REVOKE_PATIENCE = 20.0
 """Seconds, well under Faust's broker_rebalance_timeout of 60."""
 SHUTDOWN_PATIENCE = 30.0
 COMMIT_DEADLINE = 10.0
-STOP_DEADLINE = 15.0
 
 log = structlog.get_logger("sinks.worker")
 
@@ -53,36 +52,16 @@ class SinksWorker:
         patience = 0.0
         try:
             await self._app.start()
-            await self._until_stop_or_failure(stop)
+            await until_stop_or_failure(self._app, stop, self._failed)
             patience = SHUTDOWN_PATIENCE
         finally:
             self._assigned = False
             await self._dispatcher.release(patience)
-            with suppress(TimeoutError):  # nothing is lost by it: what was done is done again
-                async with asyncio.timeout(STOP_DEADLINE):
-                    await self._app.stop()
-
-    async def _until_stop_or_failure(self, stop: asyncio.Event) -> None:
-        stopped = asyncio.create_task(stop.wait())
-        consumer_ended = asyncio.create_task(self._app.wait_until_stopped())
-        try:
-            ends: set[asyncio.Future[Any]] = {stopped, consumer_ended, self._failed}
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopped.cancel()
-            consumer_ended.cancel()
-        if self._failed.done():
-            self._failed.result()
-        if not stop.is_set():
-            raise StopError(f"the Kafka consumer ended: {self._app.crash_reason!r}")
+            await stop_app(self._app)
 
     def _fail(self, error: BaseException) -> None:
-        if self._failed.done():
-            return
-        if not isinstance(error, MediagateError):
-            log.error("unexpected failure", exc_info=error)
-            error = StopError(repr(error))
-        self._failed.set_exception(error)
+        if not self._failed.done():
+            self._failed.set_exception(error)
 
     async def _on_partitions_assigned(self, *_: Any, **__: Any) -> None:
         self._dispatcher.open()

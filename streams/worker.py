@@ -1,15 +1,13 @@
 """Runs the window agents beside their batchers, and lets go of partitions in order."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import structlog
 from faust.types import TP
 
-from mediagate.errors import MediagateError, StopError
 from mediagate.media import MediaType
 from mediagate.publisher import Publisher
 from mediagate.settings import StreamsSettings
@@ -19,11 +17,11 @@ from streams.arrivals import receiver
 from streams.batcher import Batcher, Decide
 from streams.transport import ChunkConsumer, Demand
 from streams.windows import WindowLimits
+from workers.lifecycle import stop_app, until_stop_or_failure
 
 REVOKE_PATIENCE = 20.0
 """Seconds, well under Faust's broker_rebalance_timeout of 60."""
 SHUTDOWN_PATIENCE = 30.0
-STOP_DEADLINE = 20.0
 
 log = structlog.get_logger("streams.worker")
 
@@ -59,32 +57,12 @@ class StreamsWorker:
         runners = [asyncio.create_task(batcher.run()) for batcher in self._batchers]
         try:
             await self._app.start()
-            await self._until_stop_or_failure(stop, runners)
+            await until_stop_or_failure(self._app, stop, self._failed, *runners)
             await self._release(SHUTDOWN_PATIENCE)
         finally:
             for runner in runners:
                 runner.cancel()
-            with suppress(TimeoutError):  # nothing is lost by it: only settled offsets are committed
-                async with asyncio.timeout(STOP_DEADLINE):
-                    await self._app.stop()
-
-    async def _until_stop_or_failure(
-        self, stop: asyncio.Event, runners: Sequence[asyncio.Task[None]]
-    ) -> None:
-        stopped = asyncio.create_task(stop.wait())
-        consumer_ended = asyncio.create_task(self._app.wait_until_stopped())
-        try:
-            ends: set[asyncio.Future[Any]] = {stopped, consumer_ended, self._failed, *runners}
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopped.cancel()
-            consumer_ended.cancel()
-        for ended in (self._failed, *runners):
-            if ended.done() and (error := ended.exception()) is not None:
-                raise error if isinstance(error, MediagateError) else StopError(repr(error)) from error
-        if not stop.is_set():
-            log.error("the Kafka consumer ended", exc_info=self._app.crash_reason)
-            raise StopError(f"the Kafka consumer ended: {self._app.crash_reason!r}")
+            await stop_app(self._app)
 
     def _fail(self, error: Exception) -> None:
         if not self._failed.done():

@@ -3,11 +3,14 @@
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import asyncpg
+import boto3
 import pytest
 import yaml
+from botocore.client import Config
 from pydantic import SecretStr
 
 from mediagate.migrations import migrate
@@ -15,6 +18,9 @@ from mediagate.settings import Settings
 from mediagate.storage import S3
 from mediagate.topics import TopicAdmin, Topics, load_topics
 from tests.services import Services, running_services
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 ROOT = Path(__file__).parent.parent
 
@@ -101,6 +107,23 @@ async def s3(settings: Settings) -> AsyncIterator[S3]:
     await store.create_buckets(settings.all_buckets())
     yield store
     store.close()
+
+
+@pytest.fixture
+def outside_client(settings: Settings) -> "Iterator[S3Client]":
+    """An S3 client that shares nothing with the code under test."""
+    assert settings.aws_access_key_id is not None
+    assert settings.aws_secret_access_key is not None
+    client = boto3.client(
+        "s3",
+        endpoint_url=settings.s3_endpoint_url,
+        region_name=settings.aws_region,
+        aws_access_key_id=settings.aws_access_key_id.get_secret_value(),
+        aws_secret_access_key=settings.aws_secret_access_key.get_secret_value(),
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+    )
+    yield client
+    client.close()
 
 
 async def _execute(url: str, statement: str) -> None:

@@ -1,16 +1,14 @@
 """Every ObjectStore keeps these promises."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import boto3
 import pytest
 import urllib3
-from botocore.client import Config
 
 from mediagate.errors import ObjectChangedError, StopError, TransientError
 from mediagate.settings import Settings
@@ -31,23 +29,6 @@ class Subject:
     other_bucket: str
     put: Callable[[str, str, bytes], str]
     read: Callable[[str, str], bytes]
-
-
-@pytest.fixture
-def outside_client(settings: Settings) -> "Iterator[S3Client]":
-    """An S3 client that shares nothing with the store under test."""
-    assert settings.aws_access_key_id is not None
-    assert settings.aws_secret_access_key is not None
-    client = boto3.client(
-        "s3",
-        endpoint_url=settings.s3_endpoint_url,
-        region_name=settings.aws_region,
-        aws_access_key_id=settings.aws_access_key_id.get_secret_value(),
-        aws_secret_access_key=settings.aws_secret_access_key.get_secret_value(),
-        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-    )
-    yield client
-    client.close()
 
 
 @pytest.fixture(params=["memory", "s3", "s3 in parts"])

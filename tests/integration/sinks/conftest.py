@@ -1,14 +1,12 @@
 """The sinks' collaborators on real PostgreSQL and S3."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 import asyncpg
-import boto3
 import pytest
-from botocore.client import Config
 
 from mediagate.database import connect
 from mediagate.settings import Settings
@@ -28,23 +26,6 @@ async def pool(database_url: str) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]
     pool = await connect(database_url, 10)
     yield pool
     await pool.close()
-
-
-@pytest.fixture
-def outside_client(settings: Settings) -> "Iterator[S3Client]":
-    """An S3 client that shares nothing with the code under test."""
-    assert settings.aws_access_key_id is not None
-    assert settings.aws_secret_access_key is not None
-    client = boto3.client(
-        "s3",
-        endpoint_url=settings.s3_endpoint_url,
-        region_name=settings.aws_region,
-        aws_access_key_id=settings.aws_access_key_id.get_secret_value(),
-        aws_secret_access_key=settings.aws_secret_access_key.get_secret_value(),
-        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-    )
-    yield client
-    client.close()
 
 
 @pytest.fixture
