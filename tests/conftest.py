@@ -9,6 +9,7 @@ from uuid import uuid4
 import asyncpg
 import boto3
 import pytest
+import stamina
 import yaml
 from botocore.client import Config
 from pydantic import SecretStr
@@ -43,7 +44,16 @@ def template_database(services: Services) -> Iterator[str]:
     asyncio.run(_execute(services.database_url, f'create database "{name}"'))
     asyncio.run(migrate(services.database_url_of(name)))
     yield name
-    asyncio.run(_execute(services.database_url, f'drop database "{name}" with (force)'))
+    asyncio.run(drop_database(services.database_url, name))
+
+
+@pytest.fixture
+async def empty_database_url(services: Services) -> AsyncIterator[str]:
+    """A database of the test's own with nothing in it."""
+    name = f"empty_{uuid4().hex}"
+    await _execute(services.database_url, f'create database "{name}"')
+    yield services.database_url_of(name)
+    await drop_database(services.database_url, name)
 
 
 @pytest.fixture
@@ -52,7 +62,7 @@ async def database_url(services: Services, template_database: str) -> AsyncItera
     name = f"test_{uuid4().hex}"
     await _execute(services.database_url, f'create database "{name}" template "{template_database}"')
     yield services.database_url_of(name)
-    await _execute(services.database_url, f'drop database "{name}" with (force)')
+    await drop_database(services.database_url, name)
 
 
 @pytest.fixture
@@ -124,6 +134,12 @@ def outside_client(settings: Settings) -> "Iterator[S3Client]":
     )
     yield client
     client.close()
+
+
+@stamina.retry(on=asyncpg.InsufficientPrivilegeError, timeout=30)
+async def drop_database(server_url: str, name: str) -> None:
+    """Drops a test's database; waits for the server's own autovacuum, which only it may end."""
+    await _execute(server_url, f'drop database "{name}" with (force)')
 
 
 async def _execute(url: str, statement: str) -> None:

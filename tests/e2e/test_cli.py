@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from tests.services import Services
@@ -51,20 +50,11 @@ def run(tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-async def empty_database(services: Services) -> str:
-    name = f"empty_{uuid4().hex}"
-    connection = await asyncpg.connect(services.database_url)
-    await connection.execute(f'create database "{name}"')
-    await connection.close()
-    return services.database_url_of(name)
-
-
-@pytest.fixture
-def environment(services: Services, empty_database: str, topics_file: Path) -> Iterator[dict[str, str]]:
+def environment(services: Services, empty_database_url: str, topics_file: Path) -> Iterator[dict[str, str]]:
     """Real services without schema, topics and buckets."""
     prefix = uuid4().hex[:8]
     yield services.environment() | {
-        "DATABASE_URL": empty_database,
+        "DATABASE_URL": empty_database_url,
         "TOPICS_FILE": str(topics_file),
         "TEMP_BUCKET": f"{prefix}-temp",
         "JWT_SECRET": "s" * 32,

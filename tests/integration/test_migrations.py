@@ -2,9 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -14,22 +13,10 @@ from sqlalchemy import Connection
 
 from mediagate.errors import TransientError
 from mediagate.migrations import alembic_config, engine_for, is_current, migrate
-from tests.services import Services
 
 ROOT = Path(__file__).parents[2]
 MIGRATE = "import asyncio, sys; from mediagate.migrations import migrate; asyncio.run(migrate(sys.argv[1]))"
 TABLES = {"alembic_version", "media_jobs", "media_items", "system_reports"}
-
-
-@pytest.fixture
-async def empty_database_url(services: Services) -> AsyncIterator[str]:
-    """A database with nothing in it."""
-    name = f"empty_{uuid4().hex}"
-    connection = await asyncpg.connect(services.database_url)
-    await connection.execute(f'create database "{name}"')
-    yield services.database_url_of(name)
-    await connection.execute(f'drop database "{name}" with (force)')
-    await connection.close()
 
 
 async def tables(url: str) -> set[str]:

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from itertools import product
 from typing import Any
 
@@ -37,7 +38,7 @@ async def test_every_faulty_field_is_named_at_once(alice: Uploader) -> None:
 
     status, problem = await alice.post("/media/request-upload", body)
 
-    assert (status, problem["title"]) == (422, "Unprocessable Entity")
+    assert (status, problem["title"]) == (422, HTTPStatus.UNPROCESSABLE_ENTITY.phrase)
     assert {error["field"] for error in problem["errors"]} == {
         "file_size",
         "mime_type",
