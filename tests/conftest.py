@@ -1,5 +1,6 @@
 """Fixtures of every test lane: real services, a database and topics of a test's own."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -38,8 +39,6 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 @pytest.fixture(scope="session")
 def template_database(services: Services) -> Iterator[str]:
     """The name of a migrated database that tests clone."""
-    import asyncio
-
     name = f"template_{uuid4().hex}"
     asyncio.run(_execute(services.database_url, f'create database "{name}"'))
     asyncio.run(migrate(services.database_url_of(name)))

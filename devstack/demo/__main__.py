@@ -28,7 +28,6 @@ from mediagate.topics import Topics, load_topics
 
 DIRECTORY = Path(".devstack")
 READY_LINE = "Mediagate is up."
-START_DEADLINE = 180.0
 STOP_DEADLINE = 120.0
 END_DEADLINE = 240.0
 CONCURRENCY = 8

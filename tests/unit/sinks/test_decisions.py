@@ -1,6 +1,5 @@
 """What is a decision and what is a dead letter."""
 
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,29 +8,16 @@ import pytest
 from mediagate.errors import DeadLetterError
 from mediagate.events import Decision, Event, EventType, encode
 from sinks.decisions import decode_decision
+from tests.uploads import NOW, upload
 
-MEDIA_ID = UUID("0123abcd-0000-4000-8000-00000000ffff")
-NOW = datetime(2025, 1, 1, tzinfo=UTC)
+UPLOAD = upload().data
+MEDIA_ID = UPLOAD.media_id
 
 
 def data(**changes: Any) -> Decision:
-    upload = {
-        "media_id": MEDIA_ID,
-        "user_id": "alice",
-        "bucket": "media-temp",
-        "key": "uploads/1",
-        "etag": '"etag"',
-        "size": 9,
-        "mime_type": "image/png",
-        "sha256": "0" * 64,
-        "linked_to_type": "post",
-        "linked_to_id": "7",
-        "file_name": "a.png",
-        "occurred_at": NOW,
-    }
     inspection = {"mime_type": "image/png", "width": 1, "height": 1}
     decided = {"media_id": MEDIA_ID, "outcome": "approved", "reasons": [], "inspection": inspection}
-    return Decision.model_validate(decided | {"upload": upload} | changes)
+    return Decision.model_validate(decided | {"upload": UPLOAD} | changes)
 
 
 def decoded(decision: Decision, kind: EventType = EventType.APPROVED) -> Event[Decision]:

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 import stamina
@@ -16,11 +14,12 @@ from mediagate.jobs import State
 from mediagate.testing.publisher import InMemoryPublisher
 from mediagate.topics import load_topics
 from sinks.handler import ATTEMPTS, Handler
+from tests.uploads import NOW, upload
 
 ROOT = Path(__file__).parents[3]
 TOPICS = load_topics(ROOT / "topics.yaml")
-MEDIA_ID = UUID("0123abcd-0000-4000-8000-00000000ffff")
-NOW = datetime(2025, 1, 1, tzinfo=UTC)
+UPLOAD = upload().data
+MEDIA_ID = UPLOAD.media_id
 
 
 @dataclass
@@ -54,22 +53,8 @@ def without_waiting() -> Iterator[None]:
 
 
 def held() -> Message:
-    upload = {
-        "media_id": MEDIA_ID,
-        "user_id": "alice",
-        "bucket": "media-temp",
-        "key": "uploads/1",
-        "etag": '"etag"',
-        "size": 9,
-        "mime_type": "image/png",
-        "sha256": "0" * 64,
-        "linked_to_type": "post",
-        "linked_to_id": "7",
-        "file_name": "a.png",
-        "occurred_at": NOW,
-    }
     decision = Decision.model_validate(
-        {"media_id": MEDIA_ID, "outcome": "unscannable", "reasons": ["truncated"], "upload": upload}
+        {"media_id": MEDIA_ID, "outcome": "unscannable", "reasons": ["truncated"], "upload": UPLOAD}
     )
     record = encode(Event("1", EventType.HELD, "/test", NOW, str(MEDIA_ID), decision), TOPICS.held.name)
     return Message(record.topic, record.key, record.value, record.headers)
