@@ -2,16 +2,20 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import aiosql
 import asyncpg
 
-from mediagate.errors import TransientError
+from mediagate.errors import StopError, TransientError
 
 COMMAND_TIMEOUT = 15.0
 CONNECT_TIMEOUT = 10.0
+ACQUIRE_DEADLINE = 15.0
+"""Seconds that a connection of the pool is waited for."""
 
 UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
@@ -22,6 +26,24 @@ UNAVAILABLE = (
     asyncpg.OperatorInterventionError,
 )
 """What asyncpg raises while the server is away, restarting or ending our session."""
+
+_PASSING = (
+    *UNAVAILABLE,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
+
+@contextmanager
+def meanings() -> Iterator[None]:
+    """Raises what asyncpg does as TransientError where it may pass, else as StopError."""
+    try:
+        yield
+    except _PASSING as error:
+        raise TransientError(f"PostgreSQL: {str(error) or type(error).__name__}") from error
+    except asyncpg.PostgresError as error:
+        raise StopError(f"PostgreSQL: {error}") from error
 
 
 def load_queries(path: Path) -> Any:

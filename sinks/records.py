@@ -10,8 +10,8 @@ from uuid import UUID
 
 import asyncpg
 
-from mediagate.database import UNAVAILABLE, load_queries
-from mediagate.errors import DeadLetterError, StopError, TransientError
+from mediagate.database import ACQUIRE_DEADLINE, load_queries, meanings
+from mediagate.errors import DeadLetterError, TransientError
 from mediagate.events import Decision, Event, Inspection, Outcome
 from mediagate.jobs import State
 from mediagate.storage import CopySource
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
 
 QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
-ACQUIRE_DEADLINE = 15.0
 LONGEST_SILENCE = "30s"
 """A copy that takes longer loses the lock: the next attempt finds it done."""
 
@@ -31,13 +30,6 @@ STATES: Mapping[Outcome, State] = {
     Outcome.NEEDS_REVIEW: State.NEEDS_REVIEW,
     Outcome.UNSCANNABLE: State.UNSCANNABLE,
 }
-
-_PASSING = (
-    *UNAVAILABLE,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +187,7 @@ async def records_of(pool: "Pool", media_id: UUID) -> AsyncIterator[Records]:
     The lock is PostgreSQL's, for another worker may own the partition of the upload's other decision.
     asyncpg gives it up, with the time limits, when the connection goes back to the pool.
     """
-    with _meanings():
+    with meanings():
         async with pool.acquire(timeout=ACQUIRE_DEADLINE) as connection:
             await QUERIES.lock_job(connection, name=str(media_id), longest=LONGEST_SILENCE)
             yield Records(connection)
@@ -203,18 +195,8 @@ async def records_of(pool: "Pool", media_id: UUID) -> AsyncIterator[Records]:
 
 async def ping(pool: "Pool") -> None:
     """Raises TransientError where the database does not answer."""
-    with _meanings():
+    with meanings():
         await QUERIES.ping(pool)
-
-
-@contextmanager
-def _meanings() -> Iterator[None]:
-    try:
-        yield
-    except _PASSING as error:
-        raise TransientError(f"PostgreSQL: {str(error) or type(error).__name__}") from error
-    except asyncpg.PostgresError as error:
-        raise StopError(f"PostgreSQL: {error}") from error
 
 
 @contextmanager
