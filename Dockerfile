@@ -9,6 +9,7 @@ COPY gateway gateway
 COPY streams streams
 COPY sinks sinks
 COPY workers workers
+COPY scan_engine scan_engine
 RUN /venv/bin/pip install --no-cache-dir --no-deps .
 
 FROM python:3.11-slim

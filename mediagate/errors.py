@@ -3,6 +3,7 @@
 MediagateError
 ├── TransientError       try again later: nothing was decided, nothing is acknowledged
 ├── DeadLetterError      this record can never work: it goes to the dead-letter topic
+├── RefusedError         these inputs together can never work: in smaller parts they may
 ├── ObjectChangedError   the bytes are not those that were accepted: this upload can never be published
 └── StopError            this process must not go on
     └── ConfigurationError   one line for the operator, no traceback
@@ -24,6 +25,10 @@ class DeadLetterError(MediagateError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class RefusedError(MediagateError):
+    """A scanner refuses this batch for good; which of its items is at fault, smaller batches tell."""
 
 
 class ObjectChangedError(MediagateError):

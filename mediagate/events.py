@@ -74,7 +74,8 @@ class Inspection(BaseModel):
     mime_type: str
     width: int = Field(gt=0, description="Pixels, after EXIF rotation")
     height: int = Field(gt=0, description="Pixels, after EXIF rotation")
-    duration: float | None = Field(default=None, ge=0, description="Seconds; null for a still picture")
+    duration: float | None = Field(default=None, ge=0, description="Seconds; null for a picture")
+    frames: int | None = Field(default=None, gt=0, description="Of an animated picture; null for all else")
 
 
 class Outcome(StrEnum):
@@ -84,6 +85,16 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
     NEEDS_REVIEW = "needs_review"
     UNSCANNABLE = "unscannable"
+
+
+class ShadowDecision(BaseModel):
+    """What another policy would have decided; nothing follows from it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    policy_version: str
 
 
 class Decision(EventModel):
@@ -97,6 +108,10 @@ class Decision(EventModel):
     model_version: str | None = None
     policy_version: str | None = None
     inspection: Inspection | None = None
+    braked: Outcome | None = Field(
+        default=None, description="The policy's outcome, held back by a safety brake"
+    )
+    shadow: ShadowDecision | None = None
 
 
 class Published(EventModel):
@@ -157,6 +172,9 @@ DECISION_TYPES: Mapping[Outcome, EventType] = {
     Outcome.NEEDS_REVIEW: EventType.HELD,
     Outcome.UNSCANNABLE: EventType.HELD,
 }
+
+BLOCK_LIST = "block_list"
+"""`scanner` of a decision that the block list made."""
 
 Model = TypeVar("Model", bound=EventModel)
 Header = tuple[str, bytes]

@@ -19,7 +19,7 @@ from mediagate.children import die_with_parent
 from mediagate.errors import StopError, TransientError
 from mediagate.scanners import Unscannable
 from mediagate.scanners.reasons import Reason
-from mediagate.settings import StreamsSettings
+from mediagate.settings import MediaSettings
 
 CRASHES_ALLOWED = 1
 """The first may be the machine's fault (out of memory, an operator's kill); the second is the item's."""
@@ -35,7 +35,7 @@ log = structlog.get_logger("mediagate.media_pool")
 class MediaPool:
     """Runs picklable functions in processes of limited memory; each call has a deadline."""
 
-    def __init__(self, settings: StreamsSettings) -> None:
+    def __init__(self, settings: MediaSettings) -> None:
         self._processes = settings.scanner_processes
         self._deadline = settings.scan_timeout.total_seconds()
         self._memory = settings.scanner_memory_bytes

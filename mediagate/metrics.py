@@ -32,6 +32,32 @@ DEAD_LETTERS = Counter(
 SCAN_SECONDS = Histogram(
     "mediagate_scan_seconds", "Scan time of a batch", ["scanner", "media_type"], buckets=SECONDS
 )
+SCANNED_ITEMS = Counter(
+    "mediagate_scanned_items_total", "Items that a scanner was given", ["scanner", "media_type"]
+)
+KNOWN_VERDICTS = Counter(
+    "mediagate_known_verdicts_total", "Items whose bytes a scanner had judged before: it was not asked again"
+)
+BLOCK_LIST_MATCHES = Counter(
+    "mediagate_block_list_matches_total", "Items that the block list decided", ["kind"]
+)
+BLOCK_LIST_SUSPENDED = Counter(
+    "mediagate_block_list_suspended_total", "Entries suspended: they had matched too many items in an hour"
+)
+BREAKER = Gauge(
+    "mediagate_breaker_state", "Breaker of a scanner: 0 closed, 1 half-opened, 2 opened", ["scanner"]
+)
+CANARY_SCANS = Counter("mediagate_canary_scans_total", "Canary pictures judged", ["scanner"])
+DISTRUSTED = Gauge("mediagate_scanner_distrusted", "1 where a scanner called its canary safe", ["scanner"])
+PAUSED = Gauge("mediagate_stream_paused", "1 while nothing of a media type can be decided", ["media_type"])
+BRAKES = Gauge(
+    "mediagate_brake_engaged", "1 while decisions of a kind are held instead", ["media_type", "outcome"]
+)
+SHADOW_DECISIONS = Counter(
+    "mediagate_shadow_decisions_total",
+    "What the shadow policy would have decided",
+    ["media_type", "outcome", "shadow_outcome"],
+)
 RECOVERED = Counter("mediagate_recovered_total", "Rows that recovery helped along", ["action"])
 
 EFFECTS = Counter("mediagate_effects_total", "Decisions carried out", ["effect"])

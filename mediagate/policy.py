@@ -9,12 +9,28 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from mediagate.errors import ConfigurationError
 from mediagate.events import LinkedToType, Outcome
+from mediagate.scanners.routes import ScannerName
 
 VERSION_LENGTH = 12
+
+SCANNER_CATEGORIES: Mapping[ScannerName, tuple[str, ...]] = {
+    ScannerName.VISION: ("adult", "spoof", "medical", "violence", "racy"),
+    ScannerName.MODAL: ("nsfw",),
+    ScannerName.LOCAL: ("nsfw",),
+}
+"""The categories that each scanner scores."""
 
 Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 Category = Annotated[str, Field(min_length=1, max_length=64)]
@@ -41,7 +57,20 @@ class Rule(_PolicyModel):
     """What applies to one `linked_to_type`."""
 
     unscannable: Literal["hold", "reject"] = "hold"
+    scanners: frozenset[ScannerName] | None = Field(default=None, min_length=1)
     thresholds: Mapping[Category, Thresholds] = Field(min_length=1)
+
+    @field_validator("scanners", mode="before")
+    @classmethod
+    def _names_scanners(cls, scanners: object) -> object:
+        # An empty field would allow every scanner, which nobody means who writes it.
+        if scanners is None:
+            raise ValueError("names no scanner")
+        return scanners
+
+    @field_serializer("scanners")
+    def _in_order(self, scanners: frozenset[ScannerName] | None) -> list[ScannerName] | None:
+        return None if scanners is None else sorted(scanners)
 
 
 class Policy(_PolicyModel):
@@ -53,12 +82,21 @@ class Policy(_PolicyModel):
     @cached_property
     def version(self) -> str:
         """A hash of the content: equal rules have equal versions, however the file is written."""
-        content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        content = json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:VERSION_LENGTH]
 
     def rule(self, linked_to_type: str) -> Rule:
         """The type's own rule, or the default."""
         return self.linked_to_types.get(linked_to_type, self.default)
+
+    def allows(self, linked_to_type: str, scanner: str) -> bool:
+        """Whether the scanner's word counts for the type."""
+        allowed = self.rule(linked_to_type).scanners
+        return allowed is None or scanner in allowed
+
+    def rules(self) -> Mapping[str, Rule]:
+        """Every rule by its `linked_to_type`, the default first."""
+        return {"default": self.default, **dict(sorted(self.linked_to_types.items()))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +107,24 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def decide(policy: Policy, linked_to_type: str, scores: Mapping[str, float]) -> Verdict:
-    """Approves only where every score is known to the policy and below its thresholds."""
+def decide(policy: Policy, linked_to_type: str, scores: Mapping[str, float], scanner: str) -> Verdict:
+    """Approves only what an allowed scanner scored below the policy's threshold in every category."""
+    verdict = decide_by(policy.rule(linked_to_type), scores)
+    if policy.allows(linked_to_type, scanner):
+        return verdict
+    stranger = f"{scanner} is not an allowed scanner"
+    if verdict.outcome is Outcome.REJECTED:
+        return Verdict(Outcome.REJECTED, (*verdict.reasons, stranger))
+    return Verdict(Outcome.NEEDS_REVIEW, (stranger, *verdict.reasons))
+
+
+def decide_by(rule: Rule, scores: Mapping[str, float]) -> Verdict:
+    """The verdict on the scores alone, whichever scanner gave them."""
     if not scores:
         return Verdict(Outcome.NEEDS_REVIEW, ("no scores",))
-    thresholds = policy.rule(linked_to_type).thresholds
-    findings = [_judge(category, scores[category], thresholds.get(category)) for category in sorted(scores)]
+    findings = [
+        _judge(category, scores[category], rule.thresholds.get(category)) for category in sorted(scores)
+    ]
     rejections = tuple(reason for outcome, reason in findings if outcome is Outcome.REJECTED)
     holds = tuple(reason for outcome, reason in findings if outcome is Outcome.NEEDS_REVIEW)
     if rejections:
@@ -88,10 +138,20 @@ def decide_unscannable(policy: Policy, linked_to_type: str, reason: str) -> Verd
     return Verdict(Outcome.REJECTED if rejects else Outcome.UNSCANNABLE, (reason,))
 
 
+def missing_categories(rule: Rule) -> Mapping[ScannerName, tuple[str, ...]]:
+    """What allowed scanners score without a threshold in the rule: all that they scan would be held."""
+    missing = {
+        scanner: tuple(category for category in categories if category not in rule.thresholds)
+        for scanner, categories in SCANNER_CATEGORIES.items()
+        if rule.scanners is None or scanner in rule.scanners
+    }
+    return {scanner: categories for scanner, categories in missing.items() if categories}
+
+
 def load_policy(path: Path) -> Policy:
     """The policy in a YAML file; raises ConfigurationError with file, line and field of the first fault."""
     root = _parse(path)
-    _refuse_repeated_keys(path, root)
+    _refuse_repeated_keys(path, root, set())
     try:
         return Policy.model_validate(yaml.constructor.SafeConstructor().construct_document(root))
     except ValidationError as error:
@@ -100,6 +160,18 @@ def load_policy(path: Path) -> Policy:
         raise _fault(path, _line(root, fault["loc"]), f"{field}: {fault['msg']}") from error
     except yaml.MarkedYAMLError as error:
         raise _syntax_fault(path, error) from error
+    except ValueError as error:  # such as a date that no calendar has
+        raise _fault(path, 1, f"policy: {error}") from error
+
+
+def load_policy_if_there(path: Path) -> Policy | None:
+    """The policy in a YAML file, None where there is no file; raises as `load_policy` does."""
+    try:
+        return load_policy(path)
+    except ConfigurationError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
 
 
 def _judge(category: str, score: float, thresholds: Thresholds | None) -> tuple[Outcome, str]:
@@ -128,30 +200,38 @@ def _parse(path: Path) -> yaml.Node:
     return root
 
 
-def _refuse_repeated_keys(path: Path, node: yaml.Node) -> None:
-    if not isinstance(node, yaml.MappingNode):
+def _refuse_repeated_keys(path: Path, node: yaml.Node, visited: set[int]) -> None:
+    if id(node) in visited:  # an alias
         return
+    visited.add(id(node))
     seen: set[str] = set()
-    for key, value in node.value:
-        if key.value in seen:
-            raise _fault(path, key.start_mark.line + 1, f"{key.value}: is there twice")
-        seen.add(str(key.value))
-        _refuse_repeated_keys(path, value)
+    for key, value in _entries(node):
+        if isinstance(node, yaml.MappingNode) and isinstance(key, yaml.ScalarNode):
+            if key.value in seen:
+                raise _fault(path, key.start_mark.line + 1, f"{key.value}: is there twice")
+            seen.add(key.value)
+        _refuse_repeated_keys(path, value, visited)
 
 
 def _line(node: yaml.Node, location: tuple[int | str, ...]) -> int:
     """The line of the field, or of the innermost part of it that is there."""
     line = node.start_mark.line
     for name in location:
-        found = [pair for pair in _pairs(node) if pair[0].value == str(name)]
+        found = [(key, value) for key, value in _entries(node) if key.value == str(name)]
         if not found:
             break
-        key, node = found[0]
+        key, node = found[-1]  # what a merge key brings comes before a mapping's own
         line = key.start_mark.line
     return line + 1
 
 
-def _pairs(node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
+def _entries(node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
+    """A mapping's keys and values; a list's items, each under its index."""
+    if isinstance(node, yaml.SequenceNode):
+        return [
+            (yaml.ScalarNode(node.tag, str(index), item.start_mark), item)
+            for index, item in enumerate(node.value)
+        ]
     return node.value if isinstance(node, yaml.MappingNode) else []
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from mediagate.errors import ConfigurationError, MediagateError
 from mediagate.migrations import is_current
-from mediagate.settings import Settings
+from mediagate.settings import DatabaseSettings, Settings
 from mediagate.storage import ObjectStore
 from mediagate.topics import TopicAdmin, Topics
 
@@ -40,7 +40,7 @@ async def check_topics(settings: Settings, topics: Topics) -> None:
         raise ConfigurationError(f"Kafka has no topic {', '.join(missing)}: run `mediagate topics apply`")
 
 
-async def check_database(settings: Settings) -> None:
+async def check_database(settings: DatabaseSettings) -> None:
     """Raises where PostgreSQL does not answer or is not at the newest revision."""
     if not await is_current(str(settings.database_url)):
         raise ConfigurationError("the database is not at the newest revision: run `mediagate migrate`")

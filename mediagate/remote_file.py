@@ -3,8 +3,10 @@
 import io
 import os
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import stamina
@@ -21,6 +23,8 @@ TIMEOUT = urllib3.Timeout(connect=5.0, read=20.0)
 ATTEMPTS = 3
 CHANGED_STATUSES = frozenset({404, 410, 412})
 RANGE_NOT_SATISFIABLE = 416
+
+Found = TypeVar("Found")
 
 
 class SizeMismatchError(ObjectChangedError):
@@ -83,6 +87,10 @@ class RemoteFile(io.RawIOBase):
             self._position += len(piece)
         return filled
 
+    def confirm(self) -> None:
+        """Raises unless the object still is the accepted one; reads one byte."""
+        self._fetch(0, 1)
+
     def close(self) -> None:
         """Ends the connection."""
         self._http.clear()
@@ -110,12 +118,7 @@ class RemoteFile(io.RawIOBase):
         return block
 
     def _fetch(self, start: int, end: int) -> bytes:
-        for attempt in stamina.retry_context(
-            on=TransientError, attempts=ATTEMPTS, wait_initial=0.1, wait_max=1.0, timeout=None
-        ):
-            with attempt:
-                return self._get(start, end)
-        raise StopError("retrying ended without an answer")
+        return _patiently(lambda: self._get(start, end))
 
     def _get(self, start: int, end: int) -> bytes:
         headers = {
@@ -150,6 +153,60 @@ class RemoteFile(io.RawIOBase):
             raise SizeMismatchError(f"the object has {total or 'no known'} bytes, not {self._size}")
         if span != f"{start}-{end - 1}":
             raise TransientError(f"object store: range {span} for {start}-{end - 1}")
+
+
+def _patiently(read: Callable[[], Found]) -> Found:
+    # Not stamina's decorator, which logs arguments: a URL is one of them.
+    for attempt in stamina.retry_context(
+        on=TransientError, attempts=ATTEMPTS, wait_initial=0.1, wait_max=1.0, timeout=None
+    ):
+        with attempt:
+            return read()
+    raise StopError("retrying ended without an answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """An object's first bytes, and what a RemoteFile of it needs; an ETag keeps its quotes."""
+
+    content: bytes
+    etag: str
+    size: int
+
+
+def read_head(url: str, length: int) -> Head:
+    """At most `length` first bytes of whatever object is there now.
+
+    Raises ObjectChangedError where none is, else TransientError; no message holds the URL.
+    """
+    return _patiently(lambda: _get_head(url, length))
+
+
+def _get_head(url: str, length: int) -> Head:
+    headers = {"Range": f"bytes=0-{length - 1}", "Accept-Encoding": "identity"}
+    with urllib3.PoolManager(num_pools=1, maxsize=1, timeout=TIMEOUT, retries=False) as http:
+        try:
+            response = http.request("GET", url, headers=headers, redirect=False, preload_content=False)
+            try:
+                return _head(response, length)
+            finally:
+                response.close()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise TransientError(f"object store: {type(error).__name__}") from None
+
+
+def _head(response: urllib3.BaseHTTPResponse, length: int) -> Head:
+    etag = response.headers.get("ETag", "")
+    if response.status in CHANGED_STATUSES:
+        raise ObjectChangedError(f"object store: {response.status}")
+    if response.status == RANGE_NOT_SATISFIABLE:
+        return Head(b"", etag, 0)
+    if response.status != 206:
+        raise TransientError(f"object store: {response.status} for a range")
+    total = response.headers.get("Content-Range", "").rpartition("/")[2]
+    if not etag or not total.isdecimal():
+        raise TransientError("object store: an answer without ETag or size")
+    return Head(_exactly(response, min(length, int(total))), etag, int(total))
 
 
 def _exactly(response: urllib3.BaseHTTPResponse, length: int) -> bytes:

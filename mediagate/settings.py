@@ -6,11 +6,28 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, PostgresDsn, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PostgresDsn,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mediagate.errors import ConfigurationError
+from mediagate.events import Outcome
 from mediagate.media import MediaType
+from mediagate.scanners.routes import Route, ScannerName, routed_scanners
+
+
+def _lowest_first(band: tuple[float, float]) -> tuple[float, float]:
+    if band[0] > band[1]:
+        raise ValueError(f"{band[0]} is above {band[1]}")
+    return band
+
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Duration = Annotated[
@@ -20,6 +37,11 @@ Duration = Annotated[
 ]
 """Seconds, or ISO 8601 such as PT5M; always positive."""
 Milliseconds = Annotated[int, Field(gt=0, description="ms")]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Band = Annotated[tuple[Share, Share], AfterValidator(_lowest_first)]
+"""Lowest and highest usual share."""
+VISION_MAX_BATCH = 16
+"""Largest image batch that goes to Vision where there is Modal too: the reference's rule."""
 
 
 def _is_number(value: object) -> bool:
@@ -31,7 +53,7 @@ class _FromEnvironment(BaseSettings):
 
 
 class DatabaseSettings(_FromEnvironment):
-    """What migrating needs."""
+    """Where PostgreSQL is."""
 
     database_url: PostgresDsn = Field(description="PostgreSQL, `postgresql://user:password@host:port/name`")
 
@@ -133,7 +155,111 @@ class GatewaySettings(Settings):
         return self
 
 
-class StreamsSettings(Settings):
+class MediaSettings(_FromEnvironment):
+    """Within which limits media is decoded and scored on this machine."""
+
+    scan_timeout: Duration = Field(
+        default=timedelta(minutes=2), description="Longest time for one item's decoding or local scan, s"
+    )
+    scanner_processes: int = Field(default=2, gt=0, description="Processes that decode and scan media")
+    scanner_memory_bytes: int = Field(
+        default=4 * 2**30, ge=2**30, description="Address space of each of these processes"
+    )
+    max_pixels: int = Field(default=50_000_000, gt=0, description="Largest picture or frame")
+    max_frames: int = Field(default=36_000, gt=0, description="Most frames of an animation or a video")
+    max_duration: Duration = Field(default=timedelta(minutes=10), description="Longest video, s")
+    video_frames: int = Field(default=10, gt=0, description="Frames sampled over a video's whole duration")
+    animation_frames: int = Field(default=10, gt=0, description="Frames sampled of an animated image")
+
+
+class ScannerSettings(MediaSettings):
+    """Which scanners there are, and how they are reached."""
+
+    image_routes: tuple[Route, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Scanners of images, as a JSON list; see docs/scanners.md",
+    )
+    video_routes: tuple[Route, ...] | None = Field(
+        default=None, min_length=1, description="Scanners of videos, as a JSON list"
+    )
+    google_application_credentials: Path | None = Field(
+        default=None, description="Key file of a Google service account, for Vision"
+    )
+    vision_endpoint: str | None = Field(
+        default=None,
+        description="Vision's `host[:port]`; `http://…` is a server of your own, without TLS and credentials",
+    )
+    vision_input: Literal["url", "content"] | None = Field(
+        default=None,
+        description="How Vision gets a picture; unset is `url` on AWS, else `content`",
+    )
+    vision_model: Literal["builtin/stable", "builtin/latest"] = Field(
+        default="builtin/stable", description="Vision's model"
+    )
+    vision_timeout: Duration = Field(default=timedelta(seconds=30), description="Longest Vision request, s")
+    vision_attempts: int = Field(default=3, gt=0, description="Tries of a Vision request")
+    modal_token_id: str | None = Field(default=None, description="Modal token")
+    modal_token_secret: SecretStr | None = Field(default=None, description="Modal token's secret")
+    modal_app: str = Field(default="tomouh-scan-engine", description="Modal app")
+    modal_function: str = Field(default="scan_media", description="Function of the Modal app")
+    modal_timeout: Duration = Field(default=timedelta(minutes=5), description="Longest Modal call, s")
+    modal_attempts: int = Field(default=3, gt=0, description="Tries of a Modal call")
+    breaker_failures: int = Field(
+        default=3, gt=0, description="Batches that a scanner fails in a row before it is left alone"
+    )
+    breaker_pause: Duration = Field(
+        default=timedelta(seconds=30),
+        description="Time until a scanner that was left alone is tried again, s",
+    )
+    canary_interval: Duration = Field(
+        default=timedelta(hours=1), description="Time between scans of the canary pictures, s"
+    )
+    canary_files: Mapping[ScannerName, Path] = Field(
+        default={},
+        description="Pictures that a scanner must not call safe, as JSON; `local` and `modal` have one",
+    )
+
+    def routes(self, media_type: MediaType) -> tuple[Route, ...]:
+        """The media type's routes, in the order in which they are tried."""
+        configured = self.image_routes if media_type is MediaType.IMAGE else self.video_routes
+        return configured or self._default_routes(media_type)
+
+    def scanners(self) -> frozenset[ScannerName]:
+        """Every scanner that a route names."""
+        return frozenset().union(*(routed_scanners(self.routes(media_type)) for media_type in MediaType))
+
+    def _default_routes(self, media_type: MediaType) -> tuple[Route, ...]:
+        names = []
+        if self.modal_token_id is not None:
+            names = [ScannerName.MODAL]
+        if media_type is MediaType.IMAGE and self._has_vision:
+            limit = VISION_MAX_BATCH if names else None
+            return (
+                Route(scanner=ScannerName.VISION, max_batch=limit),
+                *(Route(scanner=name) for name in names),
+            )
+        return tuple(Route(scanner=name) for name in names or [ScannerName.LOCAL])
+
+    @property
+    def _has_vision(self) -> bool:
+        return self.google_application_credentials is not None or self.vision_endpoint is not None
+
+    @model_validator(mode="after")
+    def _every_batch_has_a_route(self) -> "ScannerSettings":
+        for name, routes in (("IMAGE_ROUTES", self.image_routes), ("VIDEO_ROUTES", self.video_routes)):
+            if routes and routes[-1].max_batch is not None:
+                raise ValueError(
+                    f"{name}: the last route must take batches of any size: leave out its max_batch"
+                )
+        if self.video_routes and ScannerName.VISION in routed_scanners(self.video_routes):
+            raise ValueError("VIDEO_ROUTES: vision scans images only")
+        if (self.modal_token_id is None) != (self.modal_token_secret is None):
+            raise ValueError("set both MODAL_TOKEN_ID and MODAL_TOKEN_SECRET, or neither")
+        return self
+
+
+class StreamsSettings(Settings, ScannerSettings):
     """The streams worker's own."""
 
     streams_port: Port = Field(default=3001, description="Port of the streams worker's metrics and health")
@@ -155,17 +281,28 @@ class StreamsSettings(Settings):
     source_buckets: frozenset[str] = Field(
         default=frozenset(), description="Buckets that events may name beside `TEMP_BUCKET`, as a JSON list"
     )
-    scan_timeout: Duration = Field(
-        default=timedelta(minutes=2), description="Longest time for one item's scan, s"
+    shadow_policy_file: Path = Field(
+        default=Path("policy.shadow.yaml"),
+        description="Policy that, where the file is there, is decided alongside and only recorded",
     )
-    scanner_processes: int = Field(default=2, gt=0, description="Processes that decode and scan media")
-    scanner_memory_bytes: int = Field(
-        default=4 * 2**30, ge=2**30, description="Address space of each of these processes"
+    block_list_max_matches: int = Field(
+        default=100, gt=0, description="Items an hour that an entry of the block list may match"
     )
-    max_pixels: int = Field(default=50_000_000, gt=0, description="Largest picture or frame")
-    max_duration: Duration = Field(default=timedelta(minutes=10), description="Longest video, s")
-    video_frames: int = Field(default=10, gt=0, description="Frames sampled over a video's whole duration")
-    animation_frames: int = Field(default=10, gt=0, description="Frames sampled of an animated image")
+    brake_decisions: int = Field(
+        default=1000, gt=0, description="Decisions that the usual shares are taken over"
+    )
+    image_approved_band: Band = Field(
+        default=(0.0, 1.0), description="Usual share of approvals of images, `[low, high]`"
+    )
+    image_rejected_band: Band = Field(
+        default=(0.0, 0.5), description="Usual share of rejections of images, `[low, high]`"
+    )
+    video_approved_band: Band = Field(
+        default=(0.0, 1.0), description="Usual share of approvals of videos, `[low, high]`"
+    )
+    video_rejected_band: Band = Field(
+        default=(0.0, 0.5), description="Usual share of rejections of videos, `[low, high]`"
+    )
     recovery_interval: Duration = Field(
         default=timedelta(minutes=5), description="Time between recovery sweeps, s"
     )
@@ -177,6 +314,19 @@ class StreamsSettings(Settings):
     upload_expires_after: Duration = Field(
         default=timedelta(days=1), description="Age at which a row that was never uploaded expires, s"
     )
+
+    def bands(self) -> Mapping[MediaType, Mapping[Outcome, Band]]:
+        """The usual shares of approvals and rejections per media type."""
+        return {
+            MediaType.IMAGE: {
+                Outcome.APPROVED: self.image_approved_band,
+                Outcome.REJECTED: self.image_rejected_band,
+            },
+            MediaType.VIDEO: {
+                Outcome.APPROVED: self.video_approved_band,
+                Outcome.REJECTED: self.video_rejected_band,
+            },
+        }
 
     def batch_size(self, media_type: MediaType) -> int:
         """Items that close a window."""

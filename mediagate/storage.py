@@ -80,8 +80,8 @@ class ObjectStore(Protocol):
         """A signed upload that creates the object once and never overwrites it."""
         ...
 
-    def presign_get(self, bucket: str, key: str, expires: timedelta) -> str:
-        """A signed URL to read an object, for a scanner."""
+    def presign_get(self, bucket: str, key: str, expires: timedelta, *, public: bool = False) -> str:
+        """A signed URL to read an object; a `public` one is for scanners outside this network."""
         ...
 
     async def head(self, bucket: str, key: str) -> ObjectHead | None:
@@ -92,6 +92,10 @@ class ObjectStore(Protocol):
         self, source: CopySource, bucket: str, key: str, metadata: Mapping[str, str], mime_type: str
     ) -> None:
         """Copies within S3; raises ObjectChangedError where the source is not those bytes any more."""
+        ...
+
+    async def write(self, bucket: str, key: str, body: bytes, mime_type: str) -> None:
+        """Stores a small object of Mediagate's own."""
         ...
 
     async def delete(self, bucket: str, key: str) -> None:
@@ -145,9 +149,10 @@ class S3:
         }
         return SignedRequest("PUT", url, headers)
 
-    def presign_get(self, bucket: str, key: str, expires: timedelta) -> str:
-        """A signed URL to read an object, for a scanner."""
-        return self._client.generate_presigned_url(
+    def presign_get(self, bucket: str, key: str, expires: timedelta, *, public: bool = False) -> str:
+        """A signed URL to read an object; a `public` one is for scanners outside this network."""
+        client = self._public_client if public else self._client
+        return client.generate_presigned_url(
             "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=int(expires.total_seconds())
         )
 
@@ -161,6 +166,12 @@ class S3:
         """Copies within S3; raises ObjectChangedError where the source is not those bytes any more."""
         copy = self._copy_whole if source.size <= self._copy_limit else self._copy_in_parts
         await self._run(partial(copy, source, bucket, key, metadata, mime_type), deadline=None)
+
+    async def write(self, bucket: str, key: str, body: bytes, mime_type: str) -> None:
+        """Stores a small object of Mediagate's own."""
+        await self._run(
+            partial(self._client.put_object, Bucket=bucket, Key=key, Body=body, ContentType=mime_type)
+        )
 
     async def delete(self, bucket: str, key: str) -> None:
         """Removes an object; one that is not there is no error."""

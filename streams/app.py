@@ -1,6 +1,7 @@
 """The streams process: its one wiring function."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,17 +10,25 @@ from tempfile import TemporaryDirectory
 from mediagate.database import connect
 from mediagate.health import HealthServer
 from mediagate.logs import configure_logs
+from mediagate.media import MediaType
 from mediagate.media_pool import MediaPool
-from mediagate.policy import load_policy
+from mediagate.policy import load_policy, load_policy_if_there
 from mediagate.process import check_buckets, check_database, check_topics
 from mediagate.publisher import KafkaPublisher
-from mediagate.scanners.local import LocalScanner
+from mediagate.scanners.opening import canary_picture, open_scanner
+from mediagate.scanners.routes import ScannerName
 from mediagate.settings import StreamsSettings, load_settings
 from mediagate.storage import S3
 from mediagate.topics import load_topics
+from streams.block_list import BlockList
+from streams.brakes import Brakes
+from streams.breakers import GuardedScanner
+from streams.canary import Canary, Picture, load_picture
 from streams.inspection import MediaInspector
+from streams.panel import Panel
 from streams.recovery import Recovery
-from streams.scanning import WindowScan
+from streams.scanning import Policies, WindowScan
+from streams.verdicts import Verdicts
 from streams.worker import StreamsWorker
 
 
@@ -42,17 +51,45 @@ async def run(stop: asyncio.Event) -> None:
             await connect(str(settings.database_url), settings.database_pool_size)
         )
         pool = stack.enter_context(MediaPool(settings))
+        scanners = {
+            name: GuardedScanner(
+                await stack.enter_async_context(open_scanner(name, settings, pool)),
+                settings.breaker_failures,
+                settings.breaker_pause,
+            )
+            for name in settings.scanners()
+        }
+        pictures = _canary_pictures(settings, scanners)
+        canary = Canary(pictures, store, settings.temp_bucket, policy, settings.canary_interval)
+        routes = {media_type: settings.routes(media_type) for media_type in MediaType}
         scan = WindowScan(
-            store, MediaInspector(pool, settings), LocalScanner(pool, settings), policy, topics, now=_now
+            store,
+            MediaInspector(pool, settings),
+            BlockList(database, settings.block_list_max_matches, now=_now),
+            Panel(routes, scanners, Verdicts(database, now=_now), policy),
+            Policies(policy, load_policy_if_there(settings.shadow_policy_file)),
+            Brakes(database, settings.bands(), settings.brake_decisions, now=_now),
+            topics,
+            now=_now,
         )
         worker = StreamsWorker(settings, topics, publisher, scan.decide, scratch)
-        health = HealthServer(settings.host, settings.streams_port, lambda: worker.not_ready)
+        health = HealthServer(
+            settings.host, settings.streams_port, lambda: worker.not_ready or scan.not_ready
+        )
         stack.callback(health.stop)
         health.start()
         recovery = Recovery(settings, topics, database, store, publisher, now=_now)
-        sweeping = asyncio.create_task(recovery.run())
-        stack.callback(sweeping.cancel)
-        await worker.run(stop)
+        background = [asyncio.create_task(work) for work in (recovery.run(), canary.run())]
+        for task in background:
+            stack.callback(task.cancel)
+        await worker.run(stop, *background)
+
+
+def _canary_pictures(
+    settings: StreamsSettings, scanners: Mapping[ScannerName, GuardedScanner]
+) -> Mapping[GuardedScanner, Picture]:
+    paths = {scanner: canary_picture(name, settings) for name, scanner in scanners.items()}
+    return {scanner: load_picture(path) for scanner, path in paths.items() if path is not None}
 
 
 def _now() -> datetime:

@@ -1,54 +1,56 @@
-"""From what inspection and scan said to the decision that is emitted; pure."""
+"""From what was found out about an upload to the decision that is emitted; pure."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from mediagate.errors import StopError
 from mediagate.events import (
+    BLOCK_LIST,
     DECISION_TYPES,
     Decision,
     Event,
-    Inspection,
+    Outcome,
     OutgoingRecord,
+    ShadowDecision,
     UploadCompleted,
     encode,
     event_id,
 )
-from mediagate.policy import Policy, decide, decide_unscannable
-from mediagate.scanners import Scanner, ScanResult, Unscannable
+from mediagate.policy import Policy, Verdict, decide, decide_unscannable
+from mediagate.scanners import Unscannable
 from mediagate.topics import Topics
+from streams.cases import Blocked, Case, Finding, Scored
 
 SOURCE = "/mediagate/streams"
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One upload with all that is known of it; `inspection` is None where parsing failed."""
-
-    event: Event[UploadCompleted]
-    inspection: Inspection | None
-    result: ScanResult
-
-
-def decision_of(judged: Judged, policy: Policy, scanner: Scanner) -> Decision:
+def decision_of(case: Case, policy: Policy, shadow: Policy | None) -> Decision:
     """The policy's verdict; an item that nobody scanned is never approved."""
-    upload, result = judged.event.data, judged.result
-    if isinstance(result, Unscannable) or judged.inspection is None:
-        reason = result.reason if isinstance(result, Unscannable) else "not_inspected"
-        verdict = decide_unscannable(policy, upload.linked_to_type, reason)
-        scores = {}
-    else:
-        verdict = decide(policy, upload.linked_to_type, result.scores)
-        scores = dict(result.scores)
+    upload, finding = case.event.data, case.finding
+    verdict = _verdict(policy, upload.linked_to_type, finding)
+    scored = finding if isinstance(finding, Scored) else None
     return Decision(
         media_id=upload.media_id,
         upload=upload,
         outcome=verdict.outcome,
         reasons=verdict.reasons,
-        scores=scores,
-        scanner=scanner.name if scores else None,
-        model_version=scanner.model_version if scores else None,
+        scores=dict(scored.scanned.scores) if scored else {},
+        scanner=scored.scanner if scored else BLOCK_LIST if isinstance(finding, Blocked) else None,
+        model_version=scored.model_version if scored else None,
         policy_version=policy.version,
-        inspection=judged.inspection,
+        inspection=case.inspection,
+        shadow=None if shadow is None else _shadow(shadow, upload.linked_to_type, finding),
+    )
+
+
+def braked(decision: Decision) -> Decision:
+    """The decision held for a human, while a safety brake is on."""
+    reason = f"brake: {decision.outcome} is held until an operator resumes it"
+    return decision.model_copy(
+        update={
+            "outcome": Outcome.NEEDS_REVIEW,
+            "braked": decision.outcome,
+            "reasons": (reason, *decision.reasons),
+        }
     )
 
 
@@ -68,3 +70,20 @@ def decision_record(
         traceparent=cause.traceparent,
     )
     return encode(event, topics.of_event(kind).name)
+
+
+def _verdict(policy: Policy, linked_to_type: str, finding: Finding | None) -> Verdict:
+    match finding:
+        case Scored():
+            return decide(policy, linked_to_type, finding.scanned.scores, finding.scanner)
+        case Blocked():
+            return Verdict(Outcome.REJECTED, (finding.reason,))
+        case Unscannable():
+            return decide_unscannable(policy, linked_to_type, finding.reason)
+        case None:
+            raise StopError("a case without a finding cannot be decided")
+
+
+def _shadow(policy: Policy, linked_to_type: str, finding: Finding | None) -> ShadowDecision:
+    verdict = _verdict(policy, linked_to_type, finding)
+    return ShadowDecision(outcome=verdict.outcome, reasons=verdict.reasons, policy_version=policy.version)

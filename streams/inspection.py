@@ -3,21 +3,22 @@
 from collections.abc import Sequence
 from functools import partial
 
-from mediagate.events import Inspection
 from mediagate.media_pool import MediaPool
 from mediagate.scanners import ScanItem, Unscannable
-from mediagate.scanners.probe import probe
-from mediagate.scanners.videos import MediaLimits
-from mediagate.settings import StreamsSettings
+from mediagate.scanners.limits import MediaLimits
+from mediagate.scanners.probe import Inspected, probe
+from mediagate.settings import MediaSettings
 
 
 class MediaInspector:
     """Parses media in the pool's processes."""
 
-    def __init__(self, pool: MediaPool, settings: StreamsSettings) -> None:
+    def __init__(self, pool: MediaPool, settings: MediaSettings) -> None:
         self._pool = pool
-        self._limits = MediaLimits(settings.max_pixels, settings.max_duration.total_seconds())
+        self._limits = MediaLimits.of(settings)
 
-    async def inspect(self, items: Sequence[ScanItem]) -> Sequence[Inspection | Unscannable]:
+    async def inspect(
+        self, items: Sequence[ScanItem], *, with_pdq: bool = False
+    ) -> Sequence[Inspected | Unscannable]:
         """One result per item, in the items' order; raises TransientError where bytes cannot be read."""
-        return await self._pool.map(partial(probe, self._limits), items)
+        return await self._pool.map(partial(probe, self._limits, with_pdq), items)

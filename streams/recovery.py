@@ -11,7 +11,7 @@ import structlog
 
 from mediagate import metrics
 from mediagate.database import UNAVAILABLE, load_queries
-from mediagate.errors import TransientError
+from mediagate.errors import MediagateError
 from mediagate.events import DECISION_TYPES, Decision, Event, Outcome, encode, event_id
 from mediagate.jobs import UNFINISHED, UploadDiffersError, accept, upload_completed
 from mediagate.lag import caught_up
@@ -58,7 +58,7 @@ class Recovery:
         while True:
             try:
                 await self.sweep()
-            except (TransientError, *UNAVAILABLE) as error:
+            except (MediagateError, *UNAVAILABLE) as error:
                 log.warning("sweep broken off", error=str(error) or type(error).__name__)
             await asyncio.sleep(interval)
 

@@ -1,9 +1,10 @@
-"""What happens to a window: dead letters aside, inspect, scan, decide."""
+"""What happens to a window: dead letters aside, identify, inspect, block list, scan, policy, brakes."""
 
-import time
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import stamina
 import structlog
@@ -11,19 +12,27 @@ import structlog
 from mediagate import metrics
 from mediagate.dead_letters import dead_letter
 from mediagate.errors import StopError, TransientError
-from mediagate.events import Event, Inspection, OutgoingRecord, UploadCompleted
+from mediagate.events import Decision, Event, Outcome, OutgoingRecord, UploadCompleted
+from mediagate.media import MediaType
 from mediagate.policy import Policy
-from mediagate.scanners import ScanItem, Scanner, ScanResult, Unscannable
+from mediagate.scanners import ScanItem, Unscannable
+from mediagate.scanners.probe import Inspected
+from mediagate.scanners.reasons import OF_ONE_OBJECT
 from mediagate.storage import ObjectStore
 from mediagate.topics import Topics
 from streams.arrivals import Arrival
-from streams.decisions import Judged, decision_of, decision_record
+from streams.block_list import BlockList, Candidate
+from streams.brakes import Brakes
+from streams.cases import Blocked, Case
+from streams.decisions import braked, decision_of, decision_record
+from streams.identification import identify
+from streams.panel import Panel
 
 URL_LIFE = timedelta(hours=1)
-"""Longer than any window's scan: URLs are signed when it starts and never stored."""
+"""Longer than any scan: URLs are signed when it starts, anew at every try, and never stored."""
 LONGEST_PAUSE = 30.0
-
-Result = TypeVar("Result")
+MD5_ETAG = re.compile(r'"([0-9a-f]{32})"')
+"""The ETag of an object that was put in one part, unless it is encrypted with a key of KMS."""
 
 log = structlog.get_logger("streams.scanning")
 
@@ -31,9 +40,19 @@ log = structlog.get_logger("streams.scanning")
 class Inspector(Protocol):
     """Parses media without judging it; `inspect` raises TransientError where bytes cannot be read."""
 
-    async def inspect(self, items: Sequence[ScanItem]) -> Sequence[Inspection | Unscannable]:
+    async def inspect(
+        self, items: Sequence[ScanItem], *, with_pdq: bool = False
+    ) -> Sequence[Inspected | Unscannable]:
         """One result per item, in the items' order."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The policy that decides, and the one that is only recorded, where there is one."""
+
+    deciding: Policy
+    shadow: Policy | None = None
 
 
 class WindowScan:
@@ -43,58 +62,99 @@ class WindowScan:
         self,
         store: ObjectStore,
         inspector: Inspector,
-        scanner: Scanner,
-        policy: Policy,
+        block_list: BlockList,
+        panel: Panel,
+        policies: Policies,
+        brakes: Brakes,
         topics: Topics,
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._inspector = inspector
-        self._scanner = scanner
-        self._policy = policy
+        self._block_list = block_list
+        self._panel = panel
+        self._policies = policies
+        self._brakes = brakes
         self._topics = topics
         self._now = now
+        self._paused: dict[MediaType, str] = {}
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why nothing can be decided now; None where all is well."""
+        return next((f"{media_type}s wait: {why}" for media_type, why in self._paused.items()), None)
 
     async def decide(self, arrivals: Sequence[Arrival]) -> Sequence[OutgoingRecord]:
         """One record per arrival: its decision or its dead letter."""
         records = [self._dead_letter(arrival) for arrival in arrivals if arrival.fault is not None]
-        events = [arrival.event for arrival in arrivals if arrival.event is not None]
-        if events:
-            records += [self._decision(judged) for judged in await self._judge(events)]
+        cases = [self._case(arrival.event) for arrival in arrivals if arrival.event is not None]
+        if cases:
+            decisions = await self._decisions(cases)
+            records += [
+                decision_record(case.event, decision, self._topics, self._now())
+                for case, decision in zip(cases, decisions, strict=True)
+            ]
         return records
 
-    async def _judge(self, events: Sequence[Event[UploadCompleted]]) -> Sequence[Judged]:
-        # A scanner or store that fails pauses this media type: nothing is decided until it answers again.
-        async for attempt in stamina.retry_context(
-            on=TransientError, attempts=None, timeout=None, wait_initial=0.5, wait_max=LONGEST_PAUSE
-        ):
-            with attempt:
-                return await self._inspect_and_scan(events)
+    async def _decisions(self, cases: Sequence[Case]) -> Sequence[Decision]:
+        # Whatever is away pauses this media type: nothing is decided until it answers again.
+        media_type = cases[0].item.media_type
+        try:
+            async for attempt in stamina.retry_context(
+                on=TransientError, attempts=None, timeout=None, wait_initial=0.5, wait_max=LONGEST_PAUSE
+            ):
+                with attempt:
+                    return await self._try(media_type, cases)
+        finally:
+            self._pause(media_type, None)
         raise StopError("retrying ended without an answer")
 
-    async def _inspect_and_scan(self, events: Sequence[Event[UploadCompleted]]) -> Sequence[Judged]:
-        items = [self._scan_item(event.data) for event in events]
-        inspections = _one_per_item(await self._inspector.inspect(items), items)
-        sound = [item for item, seen in zip(items, inspections, strict=True) if isinstance(seen, Inspection)]
-        results = dict(zip((item.job_id for item in sound), await self._scan(sound), strict=True))
-        return [
-            Judged(event, None, seen)
-            if isinstance(seen, Unscannable)
-            else Judged(event, seen, results[item.job_id])
-            for event, item, seen in zip(events, items, inspections, strict=True)
-        ]
+    async def _try(self, media_type: MediaType, cases: Sequence[Case]) -> Sequence[Decision]:
+        try:
+            await self._examine(cases)
+            decisions = [decision_of(case, self._policies.deciding, self._policies.shadow) for case in cases]
+            held = await self._brakes.held(media_type, [decision.outcome for decision in decisions])
+        except TransientError as error:
+            self._pause(media_type, str(error))
+            for case in cases:  # the URLs may be old by the next try
+                case.item = self._scan_item(case.event.data, case.item.animated)
+            raise
+        emitted = [braked(each) if each.outcome in held else each for each in decisions]
+        for decision in emitted:
+            _count(media_type, decision)
+        return emitted
 
-    async def _scan(self, items: Sequence[ScanItem]) -> Sequence[ScanResult]:
-        if not items:
-            return []
-        started = time.monotonic()
-        results = _one_per_item(await self._scanner.scan(items), items)
-        metrics.SCAN_SECONDS.labels(self._scanner.name, items[0].media_type).observe(
-            time.monotonic() - started
-        )
-        return results
+    async def _examine(self, cases: Sequence[Case]) -> None:
+        """Finds out all that a decision needs; steps that were made before are not made again."""
+        await identify(self._store, [case for case in cases if not case.identified])
+        await self._inspect([case for case in cases if case.finding is None and case.inspection is None])
+        await self._check_block_list([case for case in cases if not case.checked])
+        await self._panel.judge([case for case in cases if case.finding is None])
 
-    def _scan_item(self, upload: UploadCompleted) -> ScanItem:
+    async def _inspect(self, cases: Sequence[Case]) -> None:
+        items = [case.item for case in cases]
+        results = await self._inspector.inspect(items, with_pdq=await self._block_list.has_pdq())
+        if len(results) != len(items):
+            raise StopError(f"{len(results)} inspections for {len(items)} items")
+        for case, seen in zip(cases, results, strict=True):
+            if isinstance(seen, Unscannable):
+                case.finding = seen
+            else:
+                case.inspection, case.pdq = seen.inspection, seen.pdq
+                case.item = replace(case.item, animated=seen.inspection.frames is not None)
+
+    async def _check_block_list(self, cases: Sequence[Case]) -> None:
+        candidates = [_candidate(case) for case in cases if _is_as_accepted(case)]
+        matches = await self._block_list.matches(candidates)
+        for case in cases:
+            case.checked = True
+            if case.media_id in matches:
+                case.finding = Blocked(matches[case.media_id].reason)
+
+    def _case(self, event: Event[UploadCompleted]) -> Case:
+        return Case(event, self._scan_item(event.data, animated=False))
+
+    def _scan_item(self, upload: UploadCompleted, animated: bool) -> ScanItem:
         return ScanItem(
             job_id=str(upload.media_id),
             media_type=upload.media_type,
@@ -102,12 +162,16 @@ class WindowScan:
             url=self._store.presign_get(upload.bucket, upload.key, URL_LIFE),
             etag=upload.etag,
             size=upload.size,
+            public_url=self._store.presign_get(upload.bucket, upload.key, URL_LIFE, public=True),
+            animated=animated,
         )
 
-    def _decision(self, judged: Judged) -> OutgoingRecord:
-        decision = decision_of(judged, self._policy, self._scanner)
-        metrics.DECISIONS.labels(judged.event.data.media_type, decision.outcome).inc()
-        return decision_record(judged.event, decision, self._topics, self._now())
+    def _pause(self, media_type: MediaType, reason: str | None) -> None:
+        if reason is None:
+            self._paused.pop(media_type, None)
+        else:
+            self._paused[media_type] = reason
+        metrics.PAUSED.labels(media_type).set(reason is not None)
 
     def _dead_letter(self, arrival: Arrival) -> OutgoingRecord:
         record, fault = arrival.record, arrival.fault
@@ -134,7 +198,21 @@ class WindowScan:
         )
 
 
-def _one_per_item(results: Sequence[Result], items: Sequence[ScanItem]) -> Sequence[Result]:
-    if len(results) != len(items):
-        raise StopError(f"{len(results)} results for {len(items)} items")
-    return results
+def _is_as_accepted(case: Case) -> bool:
+    return not (isinstance(case.finding, Unscannable) and case.finding.reason in OF_ONE_OBJECT)
+
+
+def _candidate(case: Case) -> Candidate:
+    upload = case.event.data
+    etag = MD5_ETAG.fullmatch(upload.etag)
+    md5 = {upload.md5, etag[1] if etag else None} - {None}
+    return Candidate(
+        upload.media_id, frozenset({case.sha256 or upload.sha256}), frozenset(map(str, md5)), case.pdq
+    )
+
+
+def _count(media_type: MediaType, decision: Decision) -> None:
+    metrics.DECISIONS.labels(media_type, decision.outcome).inc()
+    if decision.shadow is not None:
+        policy_outcome: Outcome = decision.braked or decision.outcome
+        metrics.SHADOW_DECISIONS.labels(media_type, policy_outcome, decision.shadow.outcome).inc()

@@ -52,12 +52,12 @@ class StreamsWorker:
             return "Kafka: joining the consumer group"
         return "Kafka: the consumer has crashed" if self._app.crashed else None
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Works until `stop` is set, then drains; raises what makes going on unsafe."""
+    async def run(self, stop: asyncio.Event, *background: asyncio.Task[None]) -> None:
+        """Works until `stop` is set, then drains; raises what ended it or `background`."""
         runners = [asyncio.create_task(batcher.run()) for batcher in self._batchers]
         try:
             await self._app.start()
-            await until_stop_or_failure(self._app, stop, self._failed, *runners)
+            await until_stop_or_failure(self._app, stop, self._failed, *runners, *background)
             await self._release(SHUTDOWN_PATIENCE)
         finally:
             for runner in runners:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 
+os.environ["MODAL_CONFIG_PATH"] = "/nonexistent"  # read once, when modal is imported: nobody's own account
+
 
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:

@@ -1,4 +1,4 @@
-"""A local HTTP server that answers ranged, conditional GETs as S3 does, and can misbehave."""
+"""A local HTTP server that answers GETs, ranged and conditional ones too, as S3 does, and can misbehave."""
 
 import hashlib
 import sys
@@ -44,6 +44,7 @@ class ObjectServer:
             url=self.url(name),
             etag=self.put(name, content),
             size=len(content),
+            public_url=self.url(name),
         )
 
 
@@ -88,10 +89,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(503)
         elif content is None:
             self._refuse(404)
-        elif not served.ignores_if_match and self.headers.get("If-Match") != etag(content):
+        elif not served.ignores_if_match and self.headers.get("If-Match") not in {None, etag(content)}:
             self._refuse(412)
+        elif "Range" not in self.headers:
+            self._send_whole(content)
         else:
             self._send_range(content)
+
+    def _send_whole(self, content: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("ETag", etag(content))
+        self.end_headers()
+        self.wfile.write(content)
 
     def _send_range(self, content: bytes) -> None:
         first, _, last = self.headers["Range"].removeprefix("bytes=").partition("-")

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,12 +14,10 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from PIL import Image, ImageDraw
 
-SYNTHETIC_POSITIVE = Path(__file__).parent / "data" / "synthetic_positive.jpg"
-"""An abstract picture that the local model scores about 0.92."""
-
 HTML = b"<!DOCTYPE html><html><body><script>alert(1)</script></body></html>"
 GIF_SCRIPT = b"GIF89a<script>alert(1)</script>" + b" " * 64
 ORIENTATION = 0x0112
+MILLISECOND = Fraction(1, 1000)
 
 
 def picture(width: int = 64, height: int = 48, hue: int = 90) -> Image.Image:
@@ -39,32 +38,32 @@ def jpeg(width: int = 64, height: int = 48, orientation: int | None = None, qual
     exif = Image.Exif()
     if orientation is not None:
         exif[ORIENTATION] = orientation
-    return _saved(picture(width, height), "JPEG", quality=quality, exif=exif)
+    return saved(picture(width, height), "JPEG", quality=quality, exif=exif)
 
 
 def turned_jpeg(image: Image.Image) -> bytes:
     """Stored on its side, with the EXIF orientation that puts it upright."""
     exif = Image.Exif()
     exif[ORIENTATION] = 6
-    return _saved(image.transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)
+    return saved(image.transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)
 
 
 def cmyk_jpeg() -> bytes:
-    return _saved(picture().convert("CMYK"), "JPEG")
+    return saved(picture().convert("CMYK"), "JPEG")
 
 
 def png(width: int = 64, height: int = 48) -> bytes:
-    return _saved(picture(width, height), "PNG")
+    return saved(picture(width, height), "PNG")
 
 
 def png_16_bit(level: int = 20_000, size: int = 64) -> bytes:
     """Grey in 16 bits a pixel."""
-    return _saved(Image.fromarray(np.full((size, size), level, dtype=np.uint16)), "PNG")
+    return saved(Image.fromarray(np.full((size, size), level, dtype=np.uint16)), "PNG")
 
 
 def palette_png() -> bytes:
     """A palette of which one colour is transparent."""
-    return _saved(picture().quantize(16), "PNG", transparency=0)
+    return saved(picture().quantize(16), "PNG", transparency=0)
 
 
 def gif(frames: int = 5) -> bytes:
@@ -75,11 +74,15 @@ def webp(frames: int = 5) -> bytes:
     return _animation("WEBP", frames)
 
 
-def animation_with(unusual: Image.Image, position: int, frames: int) -> bytes:
+def apng(frames: int = 5) -> bytes:
+    return _animation("PNG", frames)
+
+
+def animation_with(unusual: Image.Image, position: int, frames: int, kind: str = "WEBP") -> bytes:
     """An animation of plain frames with one that is not."""
     images = [Image.new("RGB", unusual.size, (index, 120, 120)) for index in range(frames)]
     images[position] = unusual
-    return _saved(images[0], "WEBP", save_all=True, append_images=images[1:], duration=100, quality=95)
+    return saved(images[0], kind, save_all=True, append_images=images[1:], duration=100, quality=95)
 
 
 def bomb_png(width: int = 100_000, height: int = 100_000) -> bytes:
@@ -99,6 +102,20 @@ def quicktime(seconds: int = 2) -> bytes:
 
 def webm(seconds: int = 2) -> bytes:
     return video("webm", "libvpx", seconds)
+
+
+def webm_of_a_false_rate(frames: int) -> bytes:
+    """A WebM that claims one frame a second and has a hundred."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="webm") as output:
+        stream = _add_stream(output, "libvpx", 1, (64, 48))
+        stream.codec_context.time_base = MILLISECOND
+        for index in range(frames):
+            frame = _frame(picture(hue=index % 256))
+            frame.pts, frame.time_base = index * 10, MILLISECOND
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return buffer.getvalue()
 
 
 def mkv() -> bytes:
@@ -188,10 +205,10 @@ def shortened_header(mp4_bytes: bytes, divisor: int = 10) -> bytes:
 
 def _animation(kind: str, frames: int) -> bytes:
     images = [picture(hue=40 * index) for index in range(frames)]
-    return _saved(images[0], kind, save_all=True, append_images=images[1:], duration=100)
+    return saved(images[0], kind, save_all=True, append_images=images[1:], duration=100)
 
 
-def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()

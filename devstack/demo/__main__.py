@@ -108,7 +108,13 @@ async def demonstrate(todo: list[Case]) -> Report:
     report.dead_letter = await evidence.dead_letters()
     if report.dead_letter < len(GARBAGE):
         report.faults.append(f"{report.dead_letter} dead letters of {len(GARBAGE)} garbage records")
-    report.windows = _windows(log_position)
+    lines = _log_lines(log_position)
+    report.windows = [
+        {name: line[name] for name in ("media_type", "trigger", "items")}
+        for line in _of(lines, "window finished")
+    ]
+    report.scanned = sum(line["items"] for line in _of(lines, "batch scanned"))
+    report.known = sum(line["items"] for line in _of(lines, "verdicts known"))
     return report
 
 
@@ -152,15 +158,14 @@ async def _publish_garbage(environment: Mapping[str, str], topics: Topics) -> No
             await producer.send_and_wait(topics.upload_completed_image.name, value)
 
 
-def _windows(position: int) -> list[Mapping[str, Any]]:
+def _log_lines(position: int) -> list[Mapping[str, Any]]:
     with (DIRECTORY / "logs" / "streams.log").open("rb") as log:
         log.seek(position)
-        lines = [json.loads(line) for line in log if line.startswith(b"{")]
-    return [
-        {name: line[name] for name in ("media_type", "trigger", "items")}
-        for line in lines
-        if line.get("event") == "window finished"
-    ]
+        return [json.loads(line) for line in log if line.startswith(b"{")]
+
+
+def _of(lines: list[Mapping[str, Any]], event: str) -> list[Mapping[str, Any]]:
+    return [line for line in lines if line.get("event") == event]
 
 
 def _progress() -> Progress:

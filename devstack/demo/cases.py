@@ -8,12 +8,11 @@ from pathlib import Path
 
 from devstack.demo.media import MediaFile, encoded, from_folder, images, photographs, videos
 from mediagate.jobs import TERMINAL, State
+from mediagate.scanners.opening import UNSAFE_PICTURE
 
 LINKED_TO_TYPES = ("post", "opportunity", "profile_picture", "project", "story")
 IMAGES = 60
 VIDEOS = 6
-UNSAFE_PICTURE = Path(__file__).with_name("unsafe.jpg")
-"""An abstract picture of coloured blobs, optimised until the local model called it unsafe."""
 
 
 class Flow(StrEnum):

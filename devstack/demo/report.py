@@ -24,6 +24,8 @@ class Report:
     ended: list[tuple[str, State]] = field(default_factory=list)
     windows: list[Mapping[str, Any]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    scanned: int = 0
+    known: int = 0
     dead_letter: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -41,6 +43,8 @@ class Report:
             **{outcome.value: states[outcome] for outcome in OUTCOMES},
             "dead_letter": self.dead_letter,
             "unaccounted": self.unaccounted,
+            "scanned": self.scanned,
+            "known": self.known,
             "linked_to_types": {
                 kind: {outcome.value: self.ended.count((kind, outcome)) for outcome in OUTCOMES}
                 for kind in kinds
@@ -72,6 +76,7 @@ class Report:
         for (media_type, trigger), sizes in group_windows(self.windows).items():
             windows.add_row(media_type, trigger, str(len(sizes)), ", ".join(map(str, sizes)))
         console.print(windows)
+        console.print(f"Scanned: {self.scanned}. Known from before, and not scanned again: {self.known}.")
         console.print(
             f"From completion to publication: p50 {percentile(self.seconds, 50):.1f} s, "
             f"p95 {percentile(self.seconds, 95):.1f} s. Dead letters: {self.dead_letter}. "

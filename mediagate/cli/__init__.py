@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from mediagate.cli import processes, schema, up
+from mediagate.cli import block_list, brakes, doctor, policy, processes, schema, up
 from mediagate.errors import MediagateError
 
 app = typer.Typer(
@@ -15,6 +15,10 @@ app = typer.Typer(
 )
 processes.register(app)
 schema.register(app)
+policy.register(app)
+block_list.register(app)
+brakes.register(app)
+doctor.register(app)
 up.register(app)
 
 

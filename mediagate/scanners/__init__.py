@@ -9,7 +9,10 @@ from mediagate.media import MediaType
 
 @dataclass(frozen=True, slots=True)
 class ScanItem:
-    """One object to look at; `url` is signed for this scan only, `etag` binds the answer to the bytes."""
+    """One object to look at; URLs are signed for this scan only, `etag` binds the answer to the bytes.
+
+    `public_url` is the same object as scanners outside this network reach it.
+    """
 
     job_id: str
     media_type: MediaType
@@ -17,6 +20,8 @@ class ScanItem:
     url: str
     etag: str
     size: int
+    public_url: str = ""
+    animated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +38,37 @@ class Unscannable:
     reason: str
 
 
-ScanResult = Scanned | Unscannable
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Not judged this time, though it may be the next: the scanner's fault, not the item's."""
+
+    reason: str
+
+
+Finding = Scanned | Unscannable
+ScanResult = Finding | Unavailable
 
 
 class Scanner(Protocol):
-    """Judges media. `scan` raises TransientError where the whole batch has to be tried again."""
+    """Judges media within a deadline of its own, after retries of its own.
+
+    `scan` raises TransientError where the whole batch has to be tried again, RefusedError where it is refused
+    for good.
+    """
 
     @property
     def name(self) -> str:
         """The scanner's name, as decisions record it."""
         ...
 
-    @property
-    def model_version(self) -> str:
-        """Changes whenever the same bytes could get other scores."""
+    async def model_version(self) -> str:
+        """Changes whenever the same bytes could get other scores; raises TransientError."""
         ...
 
     async def scan(self, items: Sequence[ScanItem]) -> Sequence[ScanResult]:
         """One result per item, in the items' order."""
+        ...
+
+    async def check(self) -> None:
+        """Raises a MediagateError that says why the scanner cannot be used now; scans nothing."""
         ...

@@ -45,16 +45,31 @@ MP4_BRANDS = frozenset(
 
 def recognise(head: bytes, declared: str) -> Format:
     """The declared format, where the first bytes confirm it; else raises UndecidableError."""
-    if not head:
-        raise UndecidableError(Reason.EMPTY)
-    sniffed = sniff(head)
-    if not sniffed:
-        raise UndecidableError(Reason.NOT_MEDIA)
+    sniffed = _sniffed(head)
     if declared not in FORMATS:
         raise UndecidableError(Reason.UNSUPPORTED_TYPE)
     if declared not in sniffed:
         raise UndecidableError(Reason.MIME_TYPE_MISMATCH)
     return FORMATS[declared]
+
+
+def detect(head: bytes, media_type: MediaType) -> Format:
+    """The format of that media type that the first bytes show; else raises UndecidableError."""
+    known = [FORMATS[mime_type] for mime_type in sorted(_sniffed(head) & FORMATS.keys())]
+    if not known:
+        raise UndecidableError(Reason.UNSUPPORTED_TYPE)
+    for format_ in known:
+        if format_.media_type is media_type:
+            return format_
+    raise UndecidableError(Reason.MIME_TYPE_MISMATCH)
+
+
+def _sniffed(head: bytes) -> frozenset[str]:
+    if not head:
+        raise UndecidableError(Reason.EMPTY)
+    if types := sniff(head):
+        return types
+    raise UndecidableError(Reason.NOT_MEDIA)
 
 
 def sniff(head: bytes) -> frozenset[str]:

@@ -9,10 +9,9 @@ from pathlib import Path
 from mediagate.errors import ConfigurationError
 from mediagate.media_pool import MediaPool
 from mediagate.scanners import ScanItem, ScanResult
-from mediagate.scanners.nsfw_model import score
+from mediagate.scanners.nsfw_model import load, score
 from mediagate.scanners.sampling import Sampling
-from mediagate.scanners.videos import MediaLimits
-from mediagate.settings import StreamsSettings
+from mediagate.settings import MediaSettings
 
 MODEL_FILE = "open-nsfw.onnx"
 HASH_LENGTH = 12
@@ -23,20 +22,24 @@ class LocalScanner:
 
     name = "local"
 
-    def __init__(self, pool: MediaPool, settings: StreamsSettings) -> None:
+    def __init__(self, pool: MediaPool, settings: MediaSettings) -> None:
         self._pool = pool
         self._model_path = model_path()
-        self._sampling = Sampling(
-            MediaLimits(settings.max_pixels, settings.max_duration.total_seconds()),
-            settings.animation_frames,
-            settings.video_frames,
-        )
+        self._sampling = Sampling.of(settings)
         content_hash = hashlib.sha256(self._model_path.read_bytes()).hexdigest()[:HASH_LENGTH]
-        self.model_version = f"{content_hash}-{self._sampling.version}"
+        self._model_version = f"{content_hash}-{self._sampling.version}"
+
+    async def model_version(self) -> str:
+        """The model's content and the rules by which frames are chosen."""
+        return self._model_version
 
     async def scan(self, items: Sequence[ScanItem]) -> Sequence[ScanResult]:
         """One result per item, in the items' order; raises TransientError where bytes cannot be read."""
         return await self._pool.map(partial(score, str(self._model_path), self._sampling), items)
+
+    async def check(self) -> None:
+        """Raises StopError where the model does not load."""
+        await self._pool.run(load, str(self._model_path))
 
 
 def model_path() -> Path:

@@ -12,6 +12,7 @@ from mediagate.media import MediaType
 from mediagate.scanners import ScanItem, Scanned, ScanResult, pictures, videos
 from mediagate.scanners.decoding import judge
 from mediagate.scanners.formats import Format
+from mediagate.scanners.reasons import Reason, UndecidableError
 from mediagate.scanners.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ def score(model_path: str, sampling: Sampling, item: ScanItem) -> ScanResult:
     """The worst score of the item's sampled frames; raises TransientError where its bytes cannot be read."""
     classifier = load_model(model_path)
     return judge(item, partial(_score, classifier, sampling))
+
+
+def load(model_path: str) -> bool:
+    """True once the model is ready; raises StopError where it does not load."""
+    load_model(model_path)
+    return True
 
 
 @cache
@@ -49,7 +56,7 @@ def _score(classifier: "NSFWClassifier", sampling: Sampling, file: BinaryIO, for
 
 
 def _picture_frames(sampling: Sampling, file: BinaryIO, format_: Format) -> Iterator[Image.Image]:
-    with pictures.open_picture(file, format_, sampling.limits.max_pixels) as image:
+    with pictures.open_picture(file, format_, sampling.limits) as image:
         yield from pictures.sample_frames(image, sampling.animation_frames)
 
 
@@ -64,4 +71,7 @@ def _batches(frames: Iterator[Image.Image]) -> Iterator[Sequence[Image.Image]]:
 
 
 def _scores(classifier: "NSFWClassifier", frames: Sequence[Image.Image]) -> list[float]:
-    return [prediction.nsfw for prediction in classifier.classify_batch(frames, max_workers=1)]
+    predictions = classifier.classify_batch(frames, max_workers=1)
+    if len(predictions) != len(frames):
+        raise UndecidableError(Reason.MISSING_FRAMES)
+    return [prediction.nsfw for prediction in predictions]

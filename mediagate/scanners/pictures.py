@@ -9,6 +9,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from mediagate.events import Inspection
 from mediagate.scanners.formats import Format
+from mediagate.scanners.limits import MediaLimits
 from mediagate.scanners.reasons import Reason, UndecidableError
 
 SCORED_SIDE = 512  # pixels; twice what the model looks at
@@ -16,32 +17,43 @@ TRANSPOSED = frozenset({5, 6, 7, 8})
 """EXIF orientations that exchange width and height."""
 
 
-def inspect_picture(file: BinaryIO, format_: Format, max_pixels: int) -> Inspection:
-    """Dimensions after EXIF rotation, once the first frame decodes to its last byte."""
-    with open_picture(file, format_, max_pixels) as image:
-        width, height = image.size
-        if image.getexif().get(ExifTags.Base.Orientation) in TRANSPOSED:
-            width, height = height, width
-        _draft(image)
-        image.load()
-        return Inspection(mime_type=format_.mime_type, width=width, height=height)
+def inspect_picture(image: Image.Image, format_: Format) -> Inspection:
+    """Dimensions after EXIF rotation and frames, once an opened picture's first frame is decoded."""
+    width, height = image.size
+    if image.getexif().get(ExifTags.Base.Orientation) in TRANSPOSED:
+        width, height = height, width
+    _draft(image)
+    image.load()
+    frames = frame_count(image)
+    return Inspection(
+        mime_type=format_.mime_type, width=width, height=height, frames=frames if frames > 1 else None
+    )
 
 
 @contextmanager
-def open_picture(file: BinaryIO, format_: Format, max_pixels: int) -> Iterator[Image.Image]:
-    """The picture, not decoded yet; more pixels raise UndecidableError or a decompression bomb's error."""
-    with _pixel_limit(max_pixels), Image.open(file, formats=[format_.parser]) as image:
+def open_picture(file: BinaryIO, format_: Format, limits: MediaLimits) -> Iterator[Image.Image]:
+    """The picture, not decoded yet; past a limit raises UndecidableError or a decompression bomb's error."""
+    with _pixel_limit(limits.max_pixels), Image.open(file, formats=[format_.parser]) as image:
         width, height = image.size
         if not width or not height:
             raise UndecidableError(Reason.NO_DIMENSIONS)
-        if width * height > max_pixels:
+        if width * height > limits.max_pixels:
             raise UndecidableError(Reason.TOO_MANY_PIXELS)
+        if frame_count(image) > limits.max_frames:
+            raise UndecidableError(Reason.TOO_MANY_FRAMES)
         yield image
+
+
+def frame_count(image: Image.Image) -> int:
+    """The picture's frames: 1 unless it is animated."""
+    # PNG and WebP declare them. GIF's are found by their headers, undecoded: a million in about a second, and
+    # the pool's deadline ends the rest.
+    return int(getattr(image, "n_frames", 1))
 
 
 def sample_frames(image: Image.Image, count: int) -> Iterator[Image.Image]:
     """At most `count` frames from the first to the last as RGB; a frame with transparency comes twice."""
-    total = getattr(image, "n_frames", 1)
+    total = frame_count(image)
     if total == 1:
         _draft(image)
     for index in spread(total, count):

@@ -1,23 +1,45 @@
 """Inspection of one item, for a worker process: it imports decoders, but neither Faust nor a model."""
 
+from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
 
+from PIL import Image
+
 from mediagate.events import Inspection
 from mediagate.media import MediaType
+from mediagate.pdq import pdq
 from mediagate.scanners import ScanItem, Unscannable
 from mediagate.scanners.decoding import judge
 from mediagate.scanners.formats import Format
-from mediagate.scanners.pictures import inspect_picture
-from mediagate.scanners.videos import MediaLimits, inspect_video
+from mediagate.scanners.limits import MediaLimits
+from mediagate.scanners.pictures import inspect_picture, open_picture, renditions
+from mediagate.scanners.videos import inspect_video
 
 
-def probe(limits: MediaLimits, item: ScanItem) -> Inspection | Unscannable:
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What parsing showed, and where asked for the PDQ hashes of a picture or of an animation's first frame.
+
+    In all eight orientations; none where there is too little to see.
+    """
+
+    inspection: Inspection
+    pdq: tuple[str, ...] = ()
+
+
+def probe(limits: MediaLimits, with_pdq: bool, item: ScanItem) -> Inspected | Unscannable:
     """What parsing the item's bytes shows; raises TransientError where they cannot be read."""
-    return judge(item, partial(_inspect, limits))
+    return judge(item, partial(_inspect, limits, with_pdq))
 
 
-def _inspect(limits: MediaLimits, file: BinaryIO, format_: Format) -> Inspection:
-    if format_.media_type is MediaType.IMAGE:
-        return inspect_picture(file, format_, limits.max_pixels)
-    return inspect_video(file, format_, limits)
+def _inspect(limits: MediaLimits, with_pdq: bool, file: BinaryIO, format_: Format) -> Inspected:
+    if format_.media_type is MediaType.VIDEO:
+        return Inspected(inspect_video(file, format_, limits))
+    with open_picture(file, format_, limits) as image:
+        return Inspected(inspect_picture(image, format_), _hashes(image) if with_pdq else ())
+
+
+def _hashes(image: Image.Image) -> tuple[str, ...]:
+    on_white, *_ = renditions(image)
+    return pdq(on_white).matchable

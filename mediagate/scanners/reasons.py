@@ -19,12 +19,24 @@ class Reason(StrEnum):
     NO_DURATION = "no_duration"
     DURATION_MISMATCH = "duration_mismatch"
     TOO_LONG = "too_long"
+    TOO_MANY_FRAMES = "too_many_frames"
     MISSING_FRAMES = "missing_frames"
     OBJECT_CHANGED = "object_changed"
     SIZE_MISMATCH = "size_mismatch"
+    CHECKSUM_MISMATCH = "checksum_mismatch"
     OUT_OF_MEMORY = "out_of_memory"
     DECODER_CRASHED = "decoder_crashed"
     SCAN_TIMEOUT = "scan_timeout"
+    SCANNER_REFUSED = "scanner_refused"
+    SCANNER_ERROR = "scanner_error"
+    INVALID_SCORE = "invalid_score"
+    MISSING_RESULT = "missing_result"
+    UNKNOWN_LIKELIHOOD = "unknown_likelihood"
+    NO_ALLOWED_SCANNER = "no_allowed_scanner"
+
+
+OF_ONE_OBJECT = frozenset({Reason.OBJECT_CHANGED, Reason.SIZE_MISMATCH, Reason.CHECKSUM_MISMATCH})
+"""Reasons that say nothing about another object with the same bytes."""
 
 
 class UndecidableError(Exception):

@@ -1,8 +1,9 @@
-"""How much of an animation or a video the local scanner looks at."""
+"""How much of an animation or a video a model looks at."""
 
 from dataclasses import dataclass
 
-from mediagate.scanners.videos import MediaLimits
+from mediagate.scanners.limits import MediaLimits
+from mediagate.settings import MediaSettings
 
 RULES_VERSION = 1
 """Goes up whenever other frames, or the same ones otherwise prepared, would be scored."""
@@ -15,6 +16,11 @@ class Sampling:
     limits: MediaLimits
     animation_frames: int
     video_frames: int
+
+    @classmethod
+    def of(cls, settings: MediaSettings) -> "Sampling":
+        """As the settings say."""
+        return cls(MediaLimits.of(settings), settings.animation_frames, settings.video_frames)
 
     @property
     def version(self) -> str:

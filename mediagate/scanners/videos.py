@@ -1,5 +1,6 @@
 """Videos: opening within limits, sampling frames over the whole duration."""
 
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,21 +15,16 @@ from PIL import Image
 
 from mediagate.events import Inspection
 from mediagate.scanners.formats import Format
+from mediagate.scanners.limits import MediaLimits
 from mediagate.scanners.pictures import SCORED_SIDE
 from mediagate.scanners.reasons import Reason, UndecidableError
 
 OPEN_TIMEOUT = 30.0
 DECODERS = frozenset({"h264", "hevc", "mpeg4", "vp8", "vp9", "libvpx", "libvpx-vp9", "libdav1d", "av1"})
+BYTES_PER_PIXEL = 4
+"""Of a decoded frame, with what decoding it takes."""
 END_TOLERANCE = 1.0
 """Seconds by which the last frame may miss the declared end: sound is often a little longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class MediaLimits:
-    """The largest frame and the longest video that are decoded."""
-
-    max_pixels: int
-    max_duration: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +35,7 @@ class Video:
     stream: VideoStream
     duration: float
     start: float
-    max_pixels: int
+    limits: MediaLimits
 
 
 def inspect_video(file: BinaryIO, format_: Format, limits: MediaLimits) -> Inspection:
@@ -72,9 +68,11 @@ def open_video(file: BinaryIO, format_: Format, limits: MediaLimits) -> Iterator
         duration = _duration(container, stream)
         if duration > limits.max_duration:
             raise UndecidableError(Reason.TOO_LONG)
+        if _frame_count(stream, duration) > limits.max_frames:
+            raise UndecidableError(Reason.TOO_MANY_FRAMES)
         stream.codec_context.thread_count = 1
         start = float((stream.start_time or 0) * (stream.time_base or 0))
-        yield Video(container, stream, duration, start, limits.max_pixels)
+        yield Video(container, stream, duration, start, limits)
 
 
 def sample_frames(video: Video, count: int) -> Iterator[Image.Image]:
@@ -108,7 +106,7 @@ def _only_stream(container: InputContainer) -> VideoStream:
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width <= 0 or height <= 0:
-        raise UndecidableError(Reason.NO_DIMENSIONS)
+        raise _unless_out_of_memory(Reason.NO_DIMENSIONS, max_pixels)
     if width * height > max_pixels:
         raise UndecidableError(Reason.TOO_MANY_PIXELS)
 
@@ -121,6 +119,11 @@ def _duration(container: InputContainer, stream: VideoStream) -> float:
     if duration <= 0:
         raise UndecidableError(Reason.NO_DURATION)
     return duration
+
+
+def _frame_count(stream: VideoStream, duration: float) -> float:
+    # WebM declares no count; a rate that is wrong or missing is made good for by counting what is decoded.
+    return stream.frames or duration * float(stream.average_rate or 0)
 
 
 def _nothing_after_the_end(video: Video) -> None:
@@ -138,16 +141,18 @@ def _frame_at(video: Video, seconds: float) -> VideoFrame:
     shown = None
     try:
         _seek(video, seconds)
-        for frame in video.container.decode(video.stream):
-            _check_size(frame.width, frame.height, video.max_pixels)
+        for count, frame in enumerate(video.container.decode(video.stream), 1):
+            if count > video.limits.max_frames:
+                raise UndecidableError(Reason.TOO_MANY_FRAMES)
+            _check_size(frame.width, frame.height, video.limits.max_pixels)
             if shown is not None and _time(frame, video) > seconds:
-                return _sound(shown)
+                return _sound(shown, video)
             shown = frame
     except av.FFmpegError as error:
-        raise UndecidableError(Reason.MISSING_FRAMES) from error
+        raise _missing(video) from error
     if shown is None or _time(shown, video) < seconds - END_TOLERANCE:
-        raise UndecidableError(Reason.MISSING_FRAMES)
-    return _sound(shown)
+        raise _missing(video)
+    return _sound(shown, video)
 
 
 def _seek(video: Video, seconds: float) -> None:
@@ -163,10 +168,24 @@ def _time(frame: VideoFrame, video: Video) -> float:
     return float(frame.pts * frame.time_base) - video.start
 
 
-def _sound(frame: VideoFrame) -> VideoFrame:
+def _sound(frame: VideoFrame, video: Video) -> VideoFrame:
     if frame.is_corrupt:
-        raise UndecidableError(Reason.MISSING_FRAMES)
+        raise _missing(video)
     return frame
+
+
+def _missing(video: Video) -> UndecidableError:
+    context = video.stream.codec_context
+    return _unless_out_of_memory(Reason.MISSING_FRAMES, context.width * context.height)
+
+
+def _unless_out_of_memory(reason: Reason, pixels: int) -> UndecidableError:
+    # FFmpeg calls data invalid that it had no memory for: whether another frame would fit tells which it was.
+    try:
+        mmap.mmap(-1, max(1, pixels * BYTES_PER_PIXEL)).close()
+    except OSError:
+        return UndecidableError(Reason.OUT_OF_MEMORY)
+    return UndecidableError(reason)
 
 
 def _small_upright(frame: VideoFrame) -> Image.Image:

@@ -27,8 +27,6 @@ class ScriptedScanner:
     `latency` is awaited before each batch; each of `failures` makes one batch fail.
     """
 
-    name = "scripted"
-
     def __init__(
         self,
         verdicts: Mapping[str, ScanResult] | None = None,
@@ -38,9 +36,11 @@ class ScriptedScanner:
         latency: Callable[[Sequence[ScanItem]], Awaitable[None]] = _at_once,
         failures: Sequence[MediagateError] = (),
         reads: bool = False,
+        name: str = "scripted",
         model_version: str = "1",
     ) -> None:
-        self.model_version = model_version
+        self.name = name
+        self._model_version = model_version
         self.batches: list[Sequence[ScanItem]] = []
         self.failures = deque(failures)
         self._verdicts = verdicts or {}
@@ -48,6 +48,15 @@ class ScriptedScanner:
         self._default = default
         self._latency = latency
         self._reads = reads
+
+    async def model_version(self) -> str:
+        """What the test said."""
+        return self._model_version
+
+    async def check(self) -> None:
+        """Raises the next failure without taking it."""
+        if self.failures:
+            raise self.failures[0]
 
     async def scan(self, items: Sequence[ScanItem]) -> Sequence[ScanResult]:
         """One scripted result per item, in the items' order."""

@@ -16,6 +16,8 @@ class StoredObject:
     body: bytes
     mime_type: str
     metadata: Mapping[str, str] = field(default_factory=dict)
+    verified: bool = False
+    """Whether the uploader's SHA-256 was checked when the object came."""
 
     @property
     def etag(self) -> str:
@@ -31,17 +33,25 @@ class InMemoryObjectStore:
         self.available = True
         self.objects: dict[tuple[str, str], StoredObject] = {}
 
-    def put(self, bucket: str, key: str, body: bytes, mime_type: str = "application/octet-stream") -> str:
-        """Stores an object as an uploader does: its ETag."""
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        body: bytes,
+        mime_type: str = "application/octet-stream",
+        *,
+        verified: bool = False,
+    ) -> str:
+        """Stores an object as an uploader does, with or without a checksum: its ETag."""
         self._check_bucket(bucket)
-        self.objects[bucket, key] = StoredObject(body, mime_type)
+        self.objects[bucket, key] = StoredObject(body, mime_type, verified=verified)
         return self.objects[bucket, key].etag
 
     def presign_put(self, terms: PutTerms, expires: timedelta) -> SignedRequest:
         """A request that says where the object would go; nothing answers it."""
         return SignedRequest("PUT", _url(terms.bucket, terms.key, expires), {"Content-Type": terms.mime_type})
 
-    def presign_get(self, bucket: str, key: str, expires: timedelta) -> str:
+    def presign_get(self, bucket: str, key: str, expires: timedelta, *, public: bool = False) -> str:
         """A URL that says where the object is; nothing answers it."""
         return _url(bucket, key, expires)
 
@@ -57,7 +67,7 @@ class InMemoryObjectStore:
             size=len(stored.body),
             etag=stored.etag,
             mime_type=stored.mime_type,
-            sha256=None,
+            sha256=hashlib.sha256(stored.body).hexdigest() if stored.verified else None,
             metadata=stored.metadata,
         )
 
@@ -71,6 +81,11 @@ class InMemoryObjectStore:
         if stored is None or stored.etag != source.etag:
             raise ObjectChangedError(f"{source.bucket}/{source.key} is not {source.etag}")
         self.objects[bucket, key] = StoredObject(stored.body, mime_type, dict(metadata))
+
+    async def write(self, bucket: str, key: str, body: bytes, mime_type: str) -> None:
+        """Stores a small object of Mediagate's own."""
+        self._check_available()
+        self.put(bucket, key, body, mime_type)
 
     async def delete(self, bucket: str, key: str) -> None:
         """Removes an object; one that is not there is no error."""

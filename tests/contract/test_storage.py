@@ -71,6 +71,15 @@ async def test_head_of_nothing_is_none(subject: Subject) -> None:
     assert await subject.store.head(subject.bucket, "nothing") is None
 
 
+async def test_what_is_written_can_be_read(subject: Subject) -> None:
+    await subject.store.write(subject.bucket, "own", b"bytes", "image/jpeg")
+
+    head = await subject.store.head(subject.bucket, "own")
+    assert head is not None
+    assert (head.size, head.mime_type) == (5, "image/jpeg")
+    assert subject.read(subject.bucket, "own") == b"bytes"
+
+
 async def test_a_copy_has_the_bytes_and_what_is_said_of_them(subject: Subject) -> None:
     body = b"0123456789" * (PART // 5)  # two parts of the smallest size
     original = source(subject, "a", body)

@@ -1,17 +1,14 @@
 """The commands by hand: what they do, and the one line that they say when they cannot."""
 
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from tests.e2e.conftest import Run
 from tests.services import Services
 
-ROOT = Path(__file__).parents[2]
-DEADLINE = 60
 UNREACHABLE = {
     "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
     "DATABASE_URL": "postgresql://nobody:secret-password@127.0.0.1:1/nothing",
@@ -21,32 +18,6 @@ UNREACHABLE = {
     "JWT_SECRET": "s" * 32,
 }
 PROCESSES = ("gateway", "streams", "sinks")
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Runs a command in an empty folder with nothing but the given environment."""
-
-    def command(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "mediagate", *arguments],
-            cwd=tmp_path,
-            env={
-                "PYTHONPATH": str(ROOT),
-                "TOPICS_FILE": str(ROOT / "topics.yaml"),
-                "POLICY_FILE": str(ROOT / "policy.yaml"),
-                "COLUMNS": "160",
-            }
-            | environment,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
-
-    return command
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from botocore.client import Config
 from dotenv import dotenv_values
 from PIL import Image
 
+from mediagate.scanners.opening import UNSAFE_PICTURE
+
 ROOT = Path(__file__).parents[2]
 START_DEADLINE = 120.0
 END_DEADLINE = 90.0
@@ -183,7 +185,7 @@ def test_the_environment_file_names_everything_and_is_private(running: Running) 
 
 
 def test_a_picture_that_the_model_calls_unsafe_is_quarantined(running: Running) -> None:
-    content = (ROOT / "devstack" / "demo" / "unsafe.jpg").read_bytes()
+    content = UNSAFE_PICTURE.read_bytes()
     answer = running.ended(running.upload(content, file_name="blobs.jpg", mime_type="image/jpeg"))
     assert answer["state"] == "quarantined"
     assert answer["decision"]["reasons"][0].startswith("nsfw 0.9")

@@ -14,6 +14,8 @@ from mediagate.media_pool import MediaPool
 from mediagate.remote_file import RemoteFile
 from mediagate.scanners import ScanItem, Scanned, Unscannable
 from mediagate.scanners.local import LocalScanner
+from mediagate.scanners.opening import UNSAFE_PICTURE
+from mediagate.scanners.probe import Inspected
 from mediagate.scanners.reasons import Reason
 from mediagate.settings import Settings, StreamsSettings
 from mediagate.storage import S3, PutTerms
@@ -52,7 +54,7 @@ async def test_media_is_inspected_and_scanned_through_signed_urls(s3: S3, settin
     items = [
         await uploaded(s3, settings, "picture", samples.jpeg(640, 480), "image/jpeg"),
         await uploaded(s3, settings, "video", samples.mp4(3), "video/mp4"),
-        await uploaded(s3, settings, "unsafe", samples.SYNTHETIC_POSITIVE.read_bytes(), "image/jpeg"),
+        await uploaded(s3, settings, "unsafe", UNSAFE_PICTURE.read_bytes(), "image/jpeg"),
         await uploaded(s3, settings, "changed", samples.png(), "image/png"),
     ]
     await s3.delete(settings.temp_bucket, "changed")
@@ -63,9 +65,9 @@ async def test_media_is_inspected_and_scanned_through_signed_urls(s3: S3, settin
         results = await LocalScanner(pool, streams_settings).scan(items)
 
     assert inspections == [
-        Inspection(mime_type="image/jpeg", width=640, height=480),
-        Inspection(mime_type="video/mp4", width=64, height=48, duration=3.0),
-        Inspection(mime_type="image/jpeg", width=512, height=512),
+        Inspected(Inspection(mime_type="image/jpeg", width=640, height=480)),
+        Inspected(Inspection(mime_type="video/mp4", width=64, height=48, duration=3.0)),
+        Inspected(Inspection(mime_type="image/jpeg", width=512, height=512)),
         Unscannable(Reason.OBJECT_CHANGED),
     ]
     scores = [result.scores["nsfw"] for result in results if isinstance(result, Scanned)]

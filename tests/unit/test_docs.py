@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic_core import PydanticUndefined
 
+from mediagate.scanners.reasons import Reason
 from mediagate.settings import GatewaySettings, Settings, SinksSettings, StreamsSettings
 from mediagate.topics import load_topics
 
@@ -25,7 +26,7 @@ def shown(value: Any) -> str:
         value = int(value) if value == int(value) else value
     if isinstance(value, frozenset):
         value = json.dumps(sorted(value))
-    if isinstance(value, dict):
+    if isinstance(value, dict | tuple):
         value = json.dumps(value)
     return f"`{value}`"
 
@@ -55,6 +56,12 @@ def test_the_readme_has_the_current_table(marker: str, table: Any) -> None:
     expected = "\n".join(table())
     section = README.split(f"<!-- {marker} -->\n\n", 1)[1].split("\n\n", 1)[0]
     assert section == expected, f"replace the table below <!-- {marker} --> by:\n\n{expected}\n"
+
+
+def test_every_reason_is_explained() -> None:
+    page = (ROOT / "docs" / "scanners.md").read_text()
+    _, table = page.split("<!-- reasons -->", 1)
+    assert re.findall(r"^\| `([a-z_]+)` \| \S", table, re.MULTILINE) == list(Reason)
 
 
 def test_every_setting_says_what_it_is() -> None:

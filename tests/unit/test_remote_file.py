@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 import stamina
+from structlog.testing import capture_logs
 
 from mediagate import remote_file
 from mediagate.errors import ObjectChangedError, StopError, TransientError
-from mediagate.remote_file import BLOCK, CACHED_BLOCKS, RemoteFile, SizeMismatchError
-from tests.object_server import ObjectServer, object_server
+from mediagate.remote_file import BLOCK, CACHED_BLOCKS, Head, RemoteFile, SizeMismatchError, read_head
+from tests.object_server import ObjectServer, etag, object_server
 
 CONTENT = random.Random(7).randbytes(2 * BLOCK + 1234)  # noqa: S311 - any bytes will do
 
@@ -152,3 +153,56 @@ def test_an_unreachable_store_is_transient_and_its_url_is_not_told() -> None:
 def test_only_http_is_read(url: str) -> None:
     with pytest.raises(StopError):
         RemoteFile(url, '"etag"', 10)
+
+
+def test_confirming_reads_one_byte(server: ObjectServer) -> None:
+    with open_(server) as remote:
+        remote.confirm()
+
+    assert server.requests == ["bytes=0-0"]
+
+
+def test_confirming_finds_what_changed(server: ObjectServer) -> None:
+    with open_(server) as remote, open_(server, size=7) as shorter:
+        with pytest.raises(SizeMismatchError):
+            shorter.confirm()
+        server.put("object", b"other")
+        with pytest.raises(ObjectChangedError):
+            remote.confirm()
+
+
+@pytest.mark.parametrize("content", [CONTENT, b"short", b""], ids=len)
+def test_a_head_is_what_is_there(server: ObjectServer, content: bytes) -> None:
+    server.put("object", content)
+
+    head = read_head(server.url("object"), 100)
+
+    assert (head.content, head.size) == (content[:100], len(content))
+    assert head.etag == etag(content) or not content
+
+
+def test_a_head_survives_two_failures(server: ObjectServer) -> None:
+    server.put("object", CONTENT)
+    server.statuses = [503, 500]
+
+    assert read_head(server.url("object"), 4) == Head(CONTENT[:4], etag(CONTENT), len(CONTENT))
+
+
+@pytest.mark.parametrize(("status", "error"), [(404, ObjectChangedError), (302, TransientError)])
+def test_a_head_that_is_not_there(server: ObjectServer, status: int, error: type[Exception]) -> None:
+    server.put("object", CONTENT)
+    server.statuses = [status] * remote_file.ATTEMPTS
+
+    with capture_logs() as lines, pytest.raises(error) as raised:
+        read_head(server.url("object"), 4)
+
+    assert "secret" not in f"{raised.value} {lines}"
+    assert set(server.requests) == {"bytes=0-3"}
+
+
+def test_a_head_that_is_cut_is_none(server: ObjectServer) -> None:
+    server.put("object", CONTENT)
+    server.cut = True
+
+    with pytest.raises(TransientError):
+        read_head(server.url("object"), 100)

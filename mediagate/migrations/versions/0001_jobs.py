@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from mediagate.migrations.statements import execute
+
 revision = "0001"
 down_revision = None
 
@@ -82,9 +84,7 @@ create table system_reports (
 
 def upgrade() -> None:
     """Makes the three tables."""
-    for statement in UPGRADE.split(";\n"):
-        if statement.strip():
-            op.execute(statement)
+    execute(UPGRADE)
 
 
 def downgrade() -> None:

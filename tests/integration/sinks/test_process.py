@@ -11,9 +11,10 @@ import pytest
 from mediagate.events import Decision, Event, Outcome
 from mediagate.settings import Settings, SinksSettings
 from mediagate.topics import Topics
-from tests.integration.sinks.process import DEADLINE, Kafka, Sinks
+from tests.integration.sinks.kafka import Kafka
 from tests.integration.sinks.scene import Scene, decision
 from tests.services import Services
+from tests.worker_process import DEADLINE, Worker
 
 
 @pytest.fixture
@@ -27,8 +28,8 @@ def kafka(sinks_settings: SinksSettings, topics: Topics) -> Kafka:
 
 
 @pytest.fixture
-def sinks(sinks_settings: SinksSettings, services: Services, tmp_path: Path) -> Sinks:
-    return Sinks(sinks_settings, services, tmp_path)
+def sinks(sinks_settings: SinksSettings, services: Services, tmp_path: Path) -> Worker:
+    return Worker("sinks", sinks_settings, services, tmp_path)
 
 
 def decisions(scene: Scene, count: int) -> list[Event[Decision]]:
@@ -53,7 +54,7 @@ async def check_that_all_ended_once(scene: Scene, events: Sequence[Event[Decisio
 
 
 async def test_carries_out_what_it_reads_and_drains_when_it_is_told_to(
-    scene: Scene, kafka: Kafka, sinks: Sinks
+    scene: Scene, kafka: Kafka, sinks: Worker
 ) -> None:
     events = decisions(scene, 60)
     held = decision(scene.upload(), Outcome.NEEDS_REVIEW)
@@ -77,7 +78,7 @@ async def test_carries_out_what_it_reads_and_drains_when_it_is_told_to(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 async def test_what_one_process_leaves_the_next_one_ends(
-    scene: Scene, kafka: Kafka, sinks: Sinks, number: signal.Signals
+    scene: Scene, kafka: Kafka, sinks: Worker, number: signal.Signals
 ) -> None:
     events = decisions(scene, 120)
     await kafka.decide(events)
@@ -100,7 +101,7 @@ async def test_what_one_process_leaves_the_next_one_ends(
         assert len({(dict(record.headers)["ce_id"], record.value) for record in records}) == 1
 
 
-async def test_two_processes_share_the_work(scene: Scene, kafka: Kafka, sinks: Sinks) -> None:
+async def test_two_processes_share_the_work(scene: Scene, kafka: Kafka, sinks: Worker) -> None:
     events = decisions(scene, 120)
 
     async with sinks.running() as staying:
@@ -123,7 +124,7 @@ async def test_two_processes_share_the_work(scene: Scene, kafka: Kafka, sinks: S
 
 
 async def test_what_is_no_decision_goes_to_the_dead_letter_topic(
-    scene: Scene, kafka: Kafka, sinks: Sinks, topics: Topics
+    scene: Scene, kafka: Kafka, sinks: Worker, topics: Topics
 ) -> None:
     (event,) = decisions(scene, 1)
     for partition in range(topics.approved.partitions):
@@ -151,7 +152,7 @@ async def test_what_is_no_decision_goes_to_the_dead_letter_topic(
 
 
 async def test_a_bucket_that_vanishes_ends_the_process_and_acknowledges_nothing(
-    scene: Scene, kafka: Kafka, sinks: Sinks
+    scene: Scene, kafka: Kafka, sinks: Worker
 ) -> None:
     (event,) = decisions(scene, 1)
     bucket = scene.settings.buckets["post"]
@@ -174,7 +175,7 @@ async def test_a_bucket_that_vanishes_ends_the_process_and_acknowledges_nothing(
     await check_that_all_ended_once(scene, [event, other])
 
 
-async def start_up(sinks: Sinks, **environment: str) -> str:
+async def start_up(sinks: Worker, **environment: str) -> str:
     async with sinks.running(**environment) as process:
         code, output = await process.ended()
     assert code == 1
@@ -184,7 +185,7 @@ async def start_up(sinks: Sinks, **environment: str) -> str:
 
 
 async def test_says_in_one_line_why_it_cannot_start(
-    scene: Scene, topics: Topics, sinks: Sinks, services: Services, tmp_path: Path
+    scene: Scene, topics: Topics, sinks: Worker, services: Services, tmp_path: Path
 ) -> None:
     other_topics = tmp_path / "other.yaml"
     other_topics.write_text(scene.settings.topics_file.read_text().replace(topics.held.name, "no.such-topic"))
@@ -213,7 +214,7 @@ async def test_says_in_one_line_why_it_cannot_start(
         assert line.startswith(start)
 
 
-async def test_a_port_that_is_taken_is_one_line(scene: Scene, topics: Topics, sinks: Sinks) -> None:
+async def test_a_port_that_is_taken_is_one_line(scene: Scene, topics: Topics, sinks: Worker) -> None:
     async with asyncio.timeout(DEADLINE):
         server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     async with server:
@@ -224,7 +225,7 @@ async def test_a_port_that_is_taken_is_one_line(scene: Scene, topics: Topics, si
 
 
 async def test_a_process_that_slept_past_its_session_does_no_harm(
-    scene: Scene, kafka: Kafka, sinks: Sinks
+    scene: Scene, kafka: Kafka, sinks: Worker
 ) -> None:
     events = decisions(scene, 200)
 
@@ -247,7 +248,7 @@ async def test_a_process_that_slept_past_its_session_does_no_harm(
 
 
 async def test_a_database_that_ends_every_session_delays_and_loses_nothing(
-    scene: Scene, kafka: Kafka, sinks: Sinks
+    scene: Scene, kafka: Kafka, sinks: Worker
 ) -> None:
     events = decisions(scene, 100)
     await kafka.decide(events)

@@ -51,6 +51,10 @@ class Broker:
         )
         return [(record.key or b"").decode() for record in records]
 
+    async def count(self, topic: str) -> int:
+        """Records of a topic, read or not."""
+        return sum((await lag(self._servers, f"nobody-{self._group}", [topic])).values())
+
     async def uncommitted(self) -> int:
         topics = [self._topics.upload_completed_image.name, self._topics.upload_completed_video.name]
         return sum((await lag(self._servers, self._group, topics)).values())

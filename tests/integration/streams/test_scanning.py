@@ -1,166 +1,168 @@
-"""A window's way to its decisions, with a scripted scanner and inspector."""
+"""A window's way to its decisions: what is decided, by whom, and what never is."""
 
+import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
-from pathlib import Path
-from typing import cast
 
 import pytest
-from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from mediagate.errors import DeadLetterError, StopError, TransientError
-from mediagate.events import (
-    Decision,
-    Event,
-    EventType,
-    Inspection,
-    Outcome,
-    OutgoingRecord,
-    UploadCompleted,
-    decode,
-    encode,
-)
-from mediagate.media import MediaType
-from mediagate.policy import load_policy
+from mediagate.errors import DeadLetterError, TransientError
+from mediagate.events import Event, Outcome, UploadCompleted, encode
+from mediagate.policy import Policy
 from mediagate.scanners import ScanItem, Scanned, ScanResult, Unscannable
-from mediagate.storage import ObjectStore
 from mediagate.testing.scanner import ScriptedScanner
-from mediagate.topics import load_topics
-from streams.arrivals import Arrival, receiver
-from streams.scanning import WindowScan
-from tests.uploads import NOW, upload
+from tests.integration.streams.scene import SEEN, Scene, decision
+from tests.uploads import upload
 
-ROOT = Path(__file__).parents[3]
-TOPICS = load_topics(ROOT / "topics.yaml")
-POLICY = load_policy(ROOT / "policy.yaml")
-SEEN = Inspection(mime_type="image/png", width=3, height=2)
-receive = receiver(MediaType.IMAGE, frozenset({"media-temp"}))
+DEADLINE = 10.0
 
 
-class Urls:
-    """The only part of an object store that a window scan uses."""
-
-    def presign_get(self, bucket: str, key: str, expires: timedelta) -> str:
-        return f"https://s3.invalid/{bucket}/{key}?{expires.total_seconds():.0f}"
+def local(*arguments: object, **options: object) -> ScriptedScanner:
+    return ScriptedScanner(*arguments, name="local", **options)  # type: ignore[arg-type]
 
 
-class Inspector:
-    """Sees a picture in everything but what is listed."""
+async def test_answers_every_upload_on_the_topic_of_its_outcome(scene: Scene) -> None:
+    safe, unsafe, unclear, damaged = events = [scene.upload() for _ in range(4)]
+    scanner = local({unsafe.subject: Scanned({"nsfw": 0.9}), unclear.subject: Scanned({"nsfw": 0.7})})
+    scene.inspector.unscannable[damaged.subject] = "undecodable"
 
-    def __init__(self, unscannable: dict[str, str] | None = None, *, failures: int = 0) -> None:
-        self._unscannable = unscannable or {}
-        self._failures = failures
+    records = await scene.scan(scanner).decide([scene.arrival(event) for event in events])
 
-    async def inspect(self, items: Sequence[ScanItem]) -> Sequence[Inspection | Unscannable]:
-        if self._failures:
-            self._failures -= 1
-            raise TransientError("S3 is away")
-        return [
-            Unscannable(self._unscannable[item.job_id]) if item.job_id in self._unscannable else SEEN
-            for item in items
-        ]
-
-
-def arrival(event: Event[UploadCompleted]) -> Arrival:
-    record = encode(event, TOPICS.upload_completed_image.name)
-    return receive(consumed(record.key, record.value, record.headers), 1)
-
-
-def consumed(
-    key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = (), offset: int = 7
-) -> ConsumerRecord:
-    record = ConsumerRecord(
-        TOPICS.upload_completed_image.name, 2, offset, 0, 0, key, value, 0, 0, 0, tuple(headers)
-    )
-    return cast(ConsumerRecord, record)
-
-
-def window_scan(scanner: ScriptedScanner, inspector: Inspector | None = None) -> WindowScan:
-    store = cast(ObjectStore, Urls())
-    return WindowScan(store, inspector or Inspector(), scanner, POLICY, TOPICS, now=lambda: NOW)
-
-
-def decision(record: OutgoingRecord) -> Decision:
-    return decode(
-        record.key,
-        record.value,
-        record.headers,
-        Decision,
-        EventType.APPROVED,
-        EventType.REJECTED,
-        EventType.HELD,
-    ).data
-
-
-async def test_answers_every_upload_on_the_topic_of_its_outcome() -> None:
-    safe, unsafe, unclear, damaged = (upload() for _ in range(4))
-    scanner = ScriptedScanner(
-        {unsafe.subject: Scanned({"nsfw": 0.9}), unclear.subject: Scanned({"nsfw": 0.7})}
-    )
-    scan = window_scan(scanner, Inspector({damaged.subject: "undecodable"}))
-    records = await scan.decide([arrival(event) for event in (safe, unsafe, unclear, damaged)])
     assert [(record.topic, decision(record).outcome) for record in records] == [
         ("media.approved", Outcome.APPROVED),
         ("media.rejected", Outcome.REJECTED),
         ("media.held", Outcome.NEEDS_REVIEW),
         ("media.held", Outcome.UNSCANNABLE),
     ]
-    assert [record.key for record in records] == [
-        e.subject.encode() for e in (safe, unsafe, unclear, damaged)
-    ]
+    assert [record.key for record in records] == [event.subject.encode() for event in events]
     rejected = decision(records[1])
     assert rejected.scores == {"nsfw": 0.9}
     assert rejected.reasons == ("nsfw 0.900 >= reject 0.85",)
-    assert (rejected.scanner, rejected.model_version) == ("scripted", "1")
-    assert rejected.policy_version == POLICY.version
+    assert (rejected.scanner, rejected.model_version) == ("local", "1")
+    assert rejected.policy_version == scene.policy.version
     assert rejected.inspection == SEEN
     assert decision(records[3]).reasons == ("undecodable",)
-
-
-async def test_scans_only_what_was_understood() -> None:
-    sound, damaged = upload(), upload()
-    scanner = ScriptedScanner()
-    await window_scan(scanner, Inspector({damaged.subject: "not_media"})).decide(
-        [arrival(sound), arrival(damaged)]
-    )
-    assert [[item.job_id for item in batch] for batch in scanner.batches] == [[sound.subject]]
+    assert [[item.job_id for item in batch] for batch in scanner.batches] == [
+        [event.subject for event in (safe, unsafe, unclear)]
+    ]
 
 
 @pytest.mark.parametrize("result", [Unscannable("scan_timeout"), Scanned({}), Scanned({"unheard_of": 0.0})])
-async def test_never_approves_what_was_not_scored(result: ScanResult) -> None:
-    (record,) = await window_scan(ScriptedScanner(default=result)).decide([arrival(upload())])
-    assert decision(record).outcome in {Outcome.UNSCANNABLE, Outcome.NEEDS_REVIEW}
+async def test_never_approves_what_was_not_scored(scene: Scene, result: ScanResult) -> None:
+    (outcome,) = await scene.outcomes(scene.scan(local(default=result)), scene.upload())
+    assert outcome in {Outcome.UNSCANNABLE, Outcome.NEEDS_REVIEW}
 
 
-async def test_the_same_event_always_gets_the_same_decision() -> None:
-    event = upload()
-    (first,) = await window_scan(ScriptedScanner()).decide([arrival(event)])
-    (second,) = await window_scan(ScriptedScanner()).decide([arrival(event)])
+async def test_the_same_event_always_gets_the_same_decision(scene: Scene) -> None:
+    arrival = scene.arrival(scene.upload())
+    (first,) = await scene.scan(local()).decide([arrival])
+    (second,) = await scene.scan(local()).decide([arrival])
     assert first == second
     headers = dict(first.headers)
-    assert headers["ce_causationid"] == event.id.encode()
+    assert arrival.event is not None
+    assert headers["ce_causationid"] == arrival.event.id.encode()
     assert headers["traceparent"] == b"00-trace-01"
 
 
-async def test_waits_for_a_store_that_is_away_and_decides_nothing_meanwhile() -> None:
-    scanner = ScriptedScanner()
-    records = await window_scan(scanner, Inspector(failures=1)).decide([arrival(upload())])
-    assert len(records) == len(scanner.batches) == 1
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "object_changed"), (b"other bytes", "object_changed"), (b"same etag, longer", "size_mismatch")],
+)
+async def test_an_object_that_is_not_the_accepted_one_is_not_even_read(
+    scene: Scene, content: bytes | None, reason: str
+) -> None:
+    event = scene.upload()
+    place = event.data.bucket, event.data.key
+    if content is None:
+        del scene.store.objects[place]
+    else:
+        etag = scene.store.put(*place, content)
+        if reason == "size_mismatch":
+            data = event.data.model_copy(update={"etag": etag})
+            event = Event(event.id, event.type, event.source, event.time, event.subject, data)
+    scanner = local()
+
+    (decided,) = await scene.decisions(scene.scan(scanner), event)
+
+    assert (decided.outcome, decided.reasons) == (Outcome.UNSCANNABLE, (reason,))
+    assert scanner.batches == []
 
 
-async def test_a_scanner_that_loses_items_stops_the_process() -> None:
-    class Short(ScriptedScanner):
-        async def scan(self, items: Sequence[ScanItem]) -> Sequence[ScanResult]:
-            return (await super().scan(items))[1:]
-
-    with pytest.raises(StopError, match="0 results for 1 items"):
-        await window_scan(Short()).decide([arrival(upload())])
+async def test_bytes_with_another_checksum_than_declared_are_not_approved(scene: Scene) -> None:
+    (decided,) = await scene.decisions(scene.scan(local()), scene.upload(sha256="0" * 64))
+    assert (decided.outcome, decided.reasons) == (Outcome.UNSCANNABLE, ("checksum_mismatch",))
 
 
-async def test_a_dead_letter_is_byte_identical_and_counts_its_attempts() -> None:
-    record = consumed(b"key", b"\x00garbage", [("own", b"header"), ("dead-letter-attempts", b"2")], offset=41)
-    (letter,) = await window_scan(ScriptedScanner()).decide([receive(record, 1)])
+async def test_urls_are_signed_for_inside_and_outside_and_animations_are_marked(scene: Scene) -> None:
+    scanner = local()
+    event = scene.upload()
+    await scene.decisions(scene.scan(scanner), event)
+    (item,) = scanner.batches[0]
+    assert (item.etag, item.size, item.animated) == (event.data.etag, event.data.size, False)
+    assert event.data.key in item.url
+    assert event.data.key in item.public_url
+
+
+@pytest.mark.usefixtures("no_backoff")
+async def test_waits_for_a_store_that_is_away_and_decides_nothing_meanwhile(scene: Scene) -> None:
+    scanner = local()
+    scene.inspector.failures = 2
+    assert await scene.outcomes(scene.scan(scanner), scene.upload()) == [Outcome.APPROVED]
+    assert len(scanner.batches) == 1
+
+
+async def test_a_window_that_waits_says_so_until_it_goes_on(scene: Scene) -> None:
+    asked = asyncio.Event()
+    scanner = local(failures=[TransientError("unavailable")])
+
+    async def note(batch: Sequence[ScanItem]) -> None:
+        if len(scanner.batches) > 1:
+            assert scan.not_ready == "images wait: 1 items are not judged: unavailable"
+            asked.set()
+
+    scanner._latency = note
+    scan = scene.scan(scanner)
+    assert scan.not_ready is None
+    async with asyncio.timeout(DEADLINE):
+        assert await scene.outcomes(scan, scene.upload()) == [Outcome.APPROVED]
+    assert asked.is_set()
+    assert scan.not_ready is None
+
+
+async def test_a_window_that_is_given_up_while_it_waits_is_no_longer_waiting(scene: Scene) -> None:
+    asked = asyncio.Event()
+
+    async def never(batch: Sequence[ScanItem]) -> None:
+        asked.set()
+        raise TransientError("unavailable")
+
+    scan = scene.scan(local(latency=never))
+    deciding = asyncio.create_task(scene.outcomes(scan, scene.upload()))
+    async with asyncio.timeout(DEADLINE):
+        await asked.wait()
+    deciding.cancel()
+    await asyncio.wait({deciding}, timeout=DEADLINE)
+    assert deciding.cancelled()
+    assert scan.not_ready is None
+
+
+async def test_the_shadow_policy_is_decided_alongside_and_only_recorded(scene: Scene) -> None:
+    scene.shadow = Policy.model_validate(
+        {"default": {"thresholds": {"nsfw": {"hold": 0.0, "reject": 0.005}}}}
+    )
+    (decided,) = await scene.decisions(scene.scan(local()), scene.upload())
+    assert decided.outcome is Outcome.APPROVED
+    assert decided.shadow is not None
+    assert decided.shadow.outcome is Outcome.REJECTED
+    assert decided.shadow.reasons == ("nsfw 0.010 >= reject 0.005",)
+    assert decided.shadow.policy_version == scene.shadow.version != decided.policy_version
+
+
+async def test_a_dead_letter_is_byte_identical_and_counts_its_attempts(scene: Scene) -> None:
+    arrival = scene.received(
+        b"key", b"\x00garbage", [("own", b"header"), ("dead-letter-attempts", b"2")], offset=41
+    )
+    (letter,) = await scene.scan(local()).decide([arrival])
     assert (letter.topic, letter.key, letter.value) == ("media.dead-letter", b"key", b"\x00garbage")
     headers = dict(letter.headers)
     assert headers["own"] == b"header"
@@ -176,25 +178,27 @@ async def test_a_dead_letter_is_byte_identical_and_counts_its_attempts() -> None
         (upload(mime_type="video/mp4"), "wrong_topic"),
     ],
 )
-def test_an_event_that_breaks_the_contract_is_a_fault(event: Event[UploadCompleted], reason: str) -> None:
-    fault = arrival(event).fault
+async def test_an_event_that_breaks_the_contract_is_a_fault(
+    scene: Scene, event: Event[UploadCompleted], reason: str
+) -> None:
+    fault = scene.arrival(event).fault
     assert isinstance(fault, DeadLetterError)
     assert fault.reason == reason
 
 
-def test_a_tombstone_and_a_foreign_key_are_faults() -> None:
-    tombstone = receive(consumed(b"key", None), 1).fault
+async def test_a_tombstone_and_a_foreign_key_are_faults(scene: Scene) -> None:
+    tombstone = scene.received(b"key", None).fault
     assert tombstone is not None
     assert tombstone.reason == "no_value"
     record = encode(upload(), "topic")
-    foreign = receive(consumed(b"another", record.value, record.headers), 1).fault
+    foreign = scene.received(b"another", record.value, record.headers).fault
     assert foreign is not None
     assert foreign.reason == "key_mismatch"
 
 
-def test_an_arrival_knows_where_it_came_from() -> None:
+async def test_an_arrival_knows_where_it_came_from(scene: Scene) -> None:
     event = upload()
-    seen = arrival(event)
+    seen = scene.arrival(event)
     assert seen.tp == TP("media.upload-completed.image", 2)
     assert seen.size == event.data.size
     assert seen.event == event

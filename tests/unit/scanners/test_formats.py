@@ -1,6 +1,7 @@
 import pytest
 
-from mediagate.scanners.formats import recognise, sniff
+from mediagate.media import MediaType
+from mediagate.scanners.formats import detect, recognise, sniff
 from mediagate.scanners.reasons import Reason, UndecidableError
 
 
@@ -40,3 +41,34 @@ def test_a_known_type_that_is_not_supported_is_named_so() -> None:
         recognise(ftyp(b"heic", b"mif1", b"heic"), "image/heic")
 
     assert raised.value.reason is Reason.UNSUPPORTED_TYPE
+
+
+@pytest.mark.parametrize(
+    ("head", "media_type", "parser"),
+    [
+        (b"\xff\xd8\xff\xe0", MediaType.IMAGE, "JPEG"),
+        (ftyp(b"isom", b"avc1"), MediaType.VIDEO, "mov"),
+        (ftyp(b"mp42", b"mp42", b"qt  "), MediaType.VIDEO, "mov"),
+    ],
+)
+def test_a_format_is_found_without_a_declaration(head: bytes, media_type: MediaType, parser: str) -> None:
+    assert detect(head, media_type).parser == parser
+
+
+@pytest.mark.parametrize(
+    ("head", "media_type", "reason"),
+    [
+        (b"", MediaType.IMAGE, Reason.EMPTY),
+        (b"<html>", MediaType.IMAGE, Reason.NOT_MEDIA),
+        (ftyp(b"heic", b"mif1", b"heic"), MediaType.IMAGE, Reason.UNSUPPORTED_TYPE),
+        (b"\xff\xd8\xff\xe0", MediaType.VIDEO, Reason.MIME_TYPE_MISMATCH),
+        (ftyp(b"isom", b"avc1"), MediaType.IMAGE, Reason.MIME_TYPE_MISMATCH),
+    ],
+)
+def test_a_format_that_is_not_found_has_its_reason(
+    head: bytes, media_type: MediaType, reason: Reason
+) -> None:
+    with pytest.raises(UndecidableError) as raised:
+        detect(head, media_type)
+
+    assert raised.value.reason is reason

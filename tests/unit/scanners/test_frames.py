@@ -10,11 +10,11 @@ from PIL import Image
 
 from mediagate.scanners import pictures, videos
 from mediagate.scanners.formats import FORMATS
+from mediagate.scanners.limits import MediaLimits
 from mediagate.scanners.reasons import Reason, UndecidableError
-from mediagate.scanners.videos import MediaLimits
 from tests import samples
 
-LIMITS = MediaLimits(max_pixels=50_000_000, max_duration=600)
+LIMITS = MediaLimits(max_pixels=50_000_000, max_frames=36_000, max_duration=600)
 
 RED, BLUE = (254, 0, 0), (0, 0, 254)
 
@@ -22,7 +22,7 @@ RED, BLUE = (254, 0, 0), (0, 0, 254)
 def frames_of(content: bytes, mime_type: str, count: int) -> list[Image.Image]:
     file, format_ = io.BytesIO(content), FORMATS[mime_type]
     if mime_type.startswith("image/"):
-        with pictures.open_picture(file, format_, LIMITS.max_pixels) as image:
+        with pictures.open_picture(file, format_, LIMITS) as image:
             return list(pictures.sample_frames(image, count))
     with videos.open_video(file, format_, LIMITS) as video:
         return list(videos.sample_frames(video, count))

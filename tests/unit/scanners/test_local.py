@@ -10,16 +10,18 @@ import sklearn.datasets
 from PIL import Image
 
 from mediagate.errors import ConfigurationError, StopError
-from mediagate.scanners import Scanned, ScanResult
+from mediagate.scanners import Scanned, ScanResult, Unscannable
+from mediagate.scanners.limits import MediaLimits
 from mediagate.scanners.local import model_path
 from mediagate.scanners.nsfw_model import load_model, score
+from mediagate.scanners.opening import UNSAFE_PICTURE
+from mediagate.scanners.reasons import Reason
 from mediagate.scanners.sampling import Sampling
-from mediagate.scanners.videos import MediaLimits
 from tests import samples
 from tests.object_server import ObjectServer, object_server
 
-SAMPLING = Sampling(MediaLimits(50_000_000, 600), animation_frames=10, video_frames=10)
-UNSAFE = Image.open(samples.SYNTHETIC_POSITIVE)
+SAMPLING = Sampling(MediaLimits(50_000_000, 36_000, 600), animation_frames=10, video_frames=10)
+UNSAFE = Image.open(UNSAFE_PICTURE)
 UNSAFE.load()
 
 
@@ -49,9 +51,7 @@ def test_benign_photographs_score_low(server: ObjectServer, name: str, tmp_path:
 
 
 def test_the_synthetic_positive_scores_high(server: ObjectServer) -> None:
-    assert scanned(server, samples.SYNTHETIC_POSITIVE.read_bytes(), "image/jpeg") == pytest.approx(
-        0.92, abs=0.02
-    )
+    assert scanned(server, UNSAFE_PICTURE.read_bytes(), "image/jpeg") == pytest.approx(0.92, abs=0.02)
 
 
 def test_one_unsafe_frame_is_the_score_of_an_animation(server: ObjectServer) -> None:
@@ -64,6 +64,20 @@ def test_the_unsafe_last_second_is_the_score_of_a_video(server: ObjectServer) ->
     content = samples.video("mp4", "libx264", 10, width=256, height=256, still=UNSAFE, still_from=9)
 
     assert scanned(server, content, "video/mp4") > 0.8
+
+
+def test_a_model_that_answers_for_fewer_frames_scores_nothing(
+    server: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = load_model(str(model_path()))
+    monkeypatch.setattr(
+        classifier,
+        "classify_batch",
+        lambda frames, **options: type(classifier).classify_batch(classifier, frames[1:]),
+    )
+    item = server.item("object", samples.mp4(2), "video/mp4")
+
+    assert score(str(model_path()), SAMPLING, item) == Unscannable(Reason.MISSING_FRAMES)
 
 
 def test_a_turned_picture_scores_as_viewers_see_it(server: ObjectServer) -> None:

@@ -6,6 +6,7 @@ from mediagate.errors import TransientError
 from mediagate.events import Inspection
 from mediagate.media_pool import MediaPool
 from mediagate.scanners import Unscannable
+from mediagate.scanners.probe import Inspected
 from mediagate.scanners.reasons import Reason
 from mediagate.settings import StreamsSettings
 from streams.inspection import MediaInspector
@@ -49,12 +50,12 @@ async def test_one_result_per_item_in_order(inspector: MediaInspector, server: O
     server.put("changed", samples.jpeg())
 
     assert await inspector.inspect(items) == [
-        Inspection(mime_type="image/jpeg", width=64, height=48),
+        Inspected(Inspection(mime_type="image/jpeg", width=64, height=48)),
         Unscannable(Reason.MIME_TYPE_MISMATCH),
         Unscannable(Reason.NOT_MEDIA),
         Unscannable(Reason.TOO_MANY_PIXELS),
         Unscannable(Reason.TOO_LONG),
-        Inspection(mime_type="video/mp4", width=64, height=48, duration=2.0),
+        Inspected(Inspection(mime_type="video/mp4", width=64, height=48, duration=2.0)),
         Unscannable(Reason.OBJECT_CHANGED),
     ]
 
@@ -67,4 +68,20 @@ async def test_a_store_that_fails_fails_the_batch(inspector: MediaInspector, ser
         await inspector.inspect(items)
 
     server.fail_after = None
-    assert all(isinstance(found, Inspection) for found in await inspector.inspect(items))
+    assert all(isinstance(found, Inspected) for found in await inspector.inspect(items))
+
+
+async def test_hashes_come_with_the_inspection_where_asked_for(
+    inspector: MediaInspector, server: ObjectServer
+) -> None:
+    items = [
+        server.item("picture", samples.jpeg(100, 80), "image/jpeg"),
+        server.item("video", samples.mp4(2), "video/mp4"),
+    ]
+
+    picture, video = await inspector.inspect(items, with_pdq=True)
+
+    assert isinstance(picture, Inspected)
+    assert len(set(picture.pdq)) == 8
+    assert isinstance(video, Inspected)
+    assert video.pdq == ()

@@ -1,0 +1,11 @@
+-- Safety brakes, as an operator sees them. The clock is always an argument.
+
+-- name: brakes(everything)
+select media_type, outcome, share, low, high, decisions, engaged_at, resumed_at
+from brakes
+where :everything or resumed_at is null
+order by engaged_at;
+
+-- name: resume(media_type, outcome, now)!
+update brakes set resumed_at = :now
+where media_type = :media_type and outcome = :outcome and resumed_at is null;

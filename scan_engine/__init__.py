@@ -1,0 +1,1 @@
+"""The scan engine: the local scanner as a function on Modal."""

@@ -1,0 +1,50 @@
+"""One upload of a window, and all that is found out about it on the way to its decision."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from mediagate.events import Event, Inspection, UploadCompleted
+from mediagate.scanners import ScanItem, Scanned, Unscannable
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Scores, and whose they are."""
+
+    scanned: Scanned
+    scanner: str
+    model_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The bytes are on the block list: no scanner is asked."""
+
+    reason: str
+
+
+Finding = Scored | Unscannable | Blocked
+
+
+@dataclass(slots=True, eq=False)
+class Case:
+    """Filled in step by step; a step that was made is not made again when a later one is retried.
+
+    `sha256` is what the object store itself verified of exactly these bytes, None where it did not.
+    """
+
+    event: Event[UploadCompleted]
+    item: ScanItem
+    identified: bool = False
+    sha256: str | None = None
+    inspection: Inspection | None = None
+    pdq: tuple[str, ...] = ()
+    checked: bool = False
+    finding: Finding | None = None
+    strikes: int = 0
+    successes_seen: int = -1
+
+    @property
+    def media_id(self) -> UUID:
+        """The upload's id."""
+        return self.event.data.media_id
