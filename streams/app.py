@@ -31,6 +31,9 @@ from streams.scanning import Policies, WindowScan
 from streams.verdicts import Verdicts
 from streams.worker import StreamsWorker
 
+CONNECTIONS = 2 * len(MediaType) + 2
+"""A window holds one while it is scanned, and asks on another; so does recovery."""
+
 
 async def run(stop: asyncio.Event) -> None:
     """Wires the process and works until `stop` is set."""
@@ -48,7 +51,7 @@ async def run(stop: asyncio.Event) -> None:
             KafkaPublisher(settings.kafka_bootstrap_servers, "mediagate-streams")
         )
         database = await stack.enter_async_context(
-            await connect(str(settings.database_url), settings.database_pool_size)
+            await connect(str(settings.database_url), max(settings.database_pool_size, CONNECTIONS))
         )
         pool = stack.enter_context(MediaPool(settings))
         scanners = {
@@ -60,13 +63,16 @@ async def run(stop: asyncio.Event) -> None:
             for name in settings.scanners()
         }
         pictures = _canary_pictures(settings, scanners)
-        canary = Canary(pictures, store, settings.temp_bucket, policy, settings.canary_interval)
+        verdicts = Verdicts(database, now=_now)
+        canary = Canary(
+            pictures, store, settings.temp_bucket, policy, settings.canary_interval, verdicts.forget
+        )
         routes = {media_type: settings.routes(media_type) for media_type in MediaType}
         scan = WindowScan(
             store,
             MediaInspector(pool, settings),
             BlockList(database, settings.block_list_max_matches, now=_now),
-            Panel(routes, scanners, Verdicts(database, now=_now), policy),
+            Panel(routes, scanners, verdicts, policy),
             Policies(policy, load_policy_if_there(settings.shadow_policy_file)),
             Brakes(database, settings.bands(), settings.brake_decisions, now=_now),
             topics,

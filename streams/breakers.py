@@ -173,10 +173,11 @@ class GuardedScanner:
 
 
 def _sound(result: ScanResult) -> ScanResult:
-    """The result, unless it holds a number that is no score; NaN could not even be written as JSON."""
-    if isinstance(result, Scanned) and not all(0 <= score <= 1 for score in result.scores.values()):
-        return Unscannable(Reason.INVALID_SCORE)
-    return result
+    """The result, if it holds scores and nothing else; NaN could not even be written as JSON."""
+    if not isinstance(result, Scanned):
+        return result
+    sound = result.scores and all(0 <= score <= 1 for score in result.scores.values())
+    return result if sound else Unscannable(Reason.INVALID_SCORE)
 
 
 def _reason(results: Sequence[ScanResult]) -> str:

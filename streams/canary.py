@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -51,7 +51,10 @@ def load_picture(path: Path) -> Picture:
 
 
 class Canary:
-    """Scans each scanner's picture, past the verdict store: what counts is what it says now."""
+    """Scans each scanner's picture, past the verdict store: what counts is what it says now.
+
+    `forget` drops what a scanner said within a time: nothing of a liar's is known.
+    """
 
     def __init__(
         self,
@@ -60,19 +63,21 @@ class Canary:
         bucket: str,
         policy: Policy,
         interval: timedelta,
+        forget: Callable[[str, timedelta], Awaitable[None]],
     ) -> None:
         self._pictures = pictures
         self._store = store
         self._bucket = bucket
         self._policy = policy
         self._interval = interval
+        self._forget = forget
         for scanner in pictures:
             scanner.probe = partial(self.prove, scanner)
 
     async def run(self) -> None:
         """Scans at once, then at the interval, for ever; sooner while a scanner is not trusted."""
         while True:
-            trusted = [await self._is_trusted(scanner) for scanner in self._pictures]
+            trusted = await asyncio.gather(*map(self._is_trusted, self._pictures))
             wait = self._interval if all(trusted) else min(self._interval, WHILE_DISTRUSTED)
             await asyncio.sleep(wait.total_seconds())
 
@@ -82,12 +87,15 @@ class Canary:
         if isinstance(result, Unavailable):
             raise TransientError(result.reason)
         metrics.CANARY_SCANS.labels(scanner.name).inc()
-        scanner.distrust(
-            f"{scanner.name} calls its canary safe: {dict(result.scores)}"
-            if isinstance(result, Scanned)
-            and decide_by(self._policy.default, result.scores).outcome is Outcome.APPROVED
-            else None
-        )
+        if isinstance(result, Scanned) and self._is_safe(result):
+            scanner.distrust(f"{scanner.name} calls its canary safe: {dict(result.scores)}")
+            # The canary before this one may have been another worker's, or one of before a restart.
+            await self._forget(scanner.name, 2 * self._interval)
+        else:
+            scanner.distrust(None)
+
+    def _is_safe(self, result: Scanned) -> bool:
+        return decide_by(self._policy.default, result.scores).outcome is Outcome.APPROVED
 
     async def _is_trusted(self, scanner: GuardedScanner) -> bool:
         try:

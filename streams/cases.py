@@ -1,6 +1,6 @@
 """One upload of a window, and all that is found out about it on the way to its decision."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from mediagate.events import Event, Inspection, UploadCompleted
@@ -26,6 +26,14 @@ class Blocked:
 Finding = Scored | Unscannable | Blocked
 
 
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How often a scanner failed with an item while it judged others; its `successes` at the last time."""
+
+    strikes: int
+    successes: int
+
+
 @dataclass(slots=True, eq=False)
 class Case:
     """Filled in step by step; a step that was made is not made again when a later one is retried.
@@ -41,8 +49,7 @@ class Case:
     pdq: tuple[str, ...] = ()
     checked: bool = False
     finding: Finding | None = None
-    strikes: int = 0
-    successes_seen: int = -1
+    failures: dict[str, "Failures"] = field(default_factory=dict)
 
     @property
     def media_id(self) -> UUID:

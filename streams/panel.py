@@ -13,7 +13,7 @@ from mediagate.scanners import Scanned, ScanResult, Unavailable, Unscannable
 from mediagate.scanners.reasons import OF_ONE_OBJECT, Reason
 from mediagate.scanners.routes import Route, ScannerName, choose, restricted
 from streams.breakers import GuardedScanner
-from streams.cases import Case, Scored
+from streams.cases import Case, Failures, Scored
 from streams.verdicts import Verdicts
 
 STRIKES_ALLOWED = 5
@@ -151,10 +151,11 @@ def _settle(group: Sequence[Case], result: ScanResult, scanner: GuardedScanner, 
 
 
 def _strike(case: Case, scanner: GuardedScanner) -> None:
-    if case.successes_seen < scanner.successes:
-        case.strikes += case.successes_seen >= 0
-        case.successes_seen = scanner.successes
-    if case.strikes >= STRIKES_ALLOWED:
+    before = case.failures.get(scanner.name)
+    judged_others = before is not None and scanner.successes > before.successes
+    strikes = (before.strikes if before else 0) + judged_others
+    case.failures[scanner.name] = Failures(strikes, scanner.successes)
+    if strikes >= STRIKES_ALLOWED:
         case.finding = Unscannable(Reason.SCANNER_ERROR)
 
 

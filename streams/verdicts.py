@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,11 @@ class Verdicts:
                 scores=[dict(verdict.scores) for verdict in verdicts.values()],
                 now=self._now(),
             )
+
+    async def forget(self, scanner: str, age: timedelta) -> None:
+        """Drops what the scanner said within that time: it was not to be trusted."""
+        with meanings():
+            await QUERIES.forget(self._database, scanner=scanner, since=self._now() - age)
 
     @asynccontextmanager
     async def claimed(self, scanner: str, hashes: Collection[str]) -> AsyncIterator[frozenset[str]]:

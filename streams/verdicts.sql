@@ -12,6 +12,9 @@ select said.sha256, :scanner, :model_version, said.scores, :now
 from unnest(cast(:hashes as text[]), cast(:scores as jsonb[])) as said (sha256, scores)
 on conflict (sha256, scanner, model_version) do nothing;
 
+-- name: forget(scanner, since)!
+delete from verdicts where scanner = :scanner and created_at >= :since;
+
 -- name: claim(names)
 -- Those of the names that nobody else holds; they are held until the session gives them back.
 select name from unnest(cast(:names as text[])) as name where pg_try_advisory_lock(hashtextextended(name, 0));

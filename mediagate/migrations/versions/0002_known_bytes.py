@@ -16,6 +16,7 @@ create table verdicts (
     created_at      timestamptz not null,
     primary key (sha256, scanner, model_version)
 );
+create index verdicts_by_time on verdicts using brin (created_at);
 comment on table verdicts is
     'What a scanner said of bytes whose SHA-256 the object store itself had verified';
 

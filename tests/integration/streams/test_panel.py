@@ -10,10 +10,12 @@ import pytest
 from mediagate.errors import RefusedError, TransientError
 from mediagate.events import Outcome
 from mediagate.policy import Policy
-from mediagate.scanners import ScanItem, Scanned, ScanResult, Unavailable, Unscannable
+from mediagate.scanners import ScanItem, Scanned, Unavailable, Unscannable
 from mediagate.scanners.routes import Route, ScannerName
 from mediagate.testing.scanner import HARMLESS, ScriptedScanner
+from streams.panel import STRIKES_ALLOWED
 from tests.integration.streams.scene import Scene
+from tests.uploads import NOW
 
 VISION, MODAL, LOCAL = ScannerName.VISION, ScannerName.MODAL, ScannerName.LOCAL
 REFERENCE = [Route(scanner=VISION, max_batch=16), Route(scanner=MODAL)]
@@ -62,6 +64,21 @@ async def test_a_changed_model_scans_again(scene: Scene) -> None:
     (decided,) = await scene.decisions(scene.scan(newer), scene.upload(b"bytes"))
     assert decided.model_version == "2"
     assert scanned_by(newer) == [[1]]
+
+
+async def test_what_was_forgotten_is_scanned_again(scene: Scene) -> None:
+    liar, mended = scanner(LOCAL), scanner(LOCAL, default=Scanned({"nsfw": 0.9}))
+    await scene.outcomes(scene.scan(liar, scanner(MODAL)), scene.upload(b"bytes"))
+    await scene.pool.execute(
+        "insert into verdicts values ('old', 'local', '1', '{}', $1)", NOW - timedelta(hours=3)
+    )
+    await scene.pool.execute("insert into verdicts values ('other', 'modal', '1', '{}', $1)", NOW)
+
+    await scene.verdicts().forget("local", timedelta(hours=2))
+
+    assert await scene.outcomes(scene.scan(mended), scene.upload(b"bytes")) == [Outcome.REJECTED]
+    left = await scene.pool.fetch("select sha256 from verdicts where sha256 in ('old', 'other')")
+    assert len(left) == 2
 
 
 async def test_another_scanners_verdict_is_no_answer(scene: Scene) -> None:
@@ -191,27 +208,22 @@ async def test_unverified_bytes_too_are_paid_for_once(scene: Scene) -> None:
 
 
 @pytest.mark.usefixtures("no_backoff")
-async def test_an_item_that_fails_while_others_are_judged_is_at_fault_itself(scene: Scene) -> None:
-    poison = scene.upload()
-    judged = iter(range(100))
+@pytest.mark.parametrize("busy", [LOCAL, VISION])
+async def test_an_item_that_fails_while_others_are_judged_is_at_fault_itself(
+    scene: Scene, busy: ScannerName
+) -> None:
+    routes = [Route(scanner=VISION, fallback=LOCAL)]
+    scanners = [scanner(name, default=Unavailable("internal")) for name in (VISION, LOCAL)]
+    scan = scene.scan(*scanners, routes=routes, failures=1000)
 
-    def rule(item: ScanItem) -> ScanResult | None:
-        return (
-            Unavailable("internal")
-            if item.job_id == poison.subject
-            else Scanned({"nsfw": next(judged) / 1e3})
-        )
+    async def judge_others(batch: Sequence[ScanItem]) -> None:
+        scan._panel._scanners[busy].successes += 1  # as the other media type's windows and canaries do
 
-    local = scanner(LOCAL, rule=rule)
-    scan = scene.scan(local, failures=1000)
-    guarded = scan._panel._scanners[LOCAL]
+    scanners[0]._latency = judge_others
+    (decided,) = await scene.decisions(scan, scene.upload())
 
-    async def others(batch: Sequence[ScanItem]) -> None:
-        guarded.successes += 1  # as by the other media type's windows, or the canary
-
-    local._latency = others
-    (decided,) = await scene.decisions(scan, poison)
     assert (decided.outcome, decided.reasons) == (Outcome.UNSCANNABLE, ("scanner_error",))
+    assert len(scanners[0].batches) == STRIKES_ALLOWED + 1
 
 
 @pytest.mark.usefixtures("no_backoff")

@@ -1,7 +1,6 @@
 """The streams process while its scanner is away: nothing is decided, everybody is told, one probe ends it."""
 
 import asyncio
-import hashlib
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,14 +9,13 @@ from uuid import uuid4
 import grpc  # type: ignore[import-untyped]
 import pytest
 
-from mediagate.events import Event, UploadCompleted
 from mediagate.settings import Settings, StreamsSettings
 from mediagate.storage import S3
 from mediagate.topics import Topics
 from tests import samples
 from tests.integration.streams.broker import Broker
 from tests.services import Services
-from tests.uploads import upload
+from tests.uploads import stored
 from tests.vision_server import vision_server
 from tests.worker_process import Worker
 
@@ -39,15 +37,6 @@ def streams_settings(settings: Settings) -> StreamsSettings:
     return StreamsSettings.model_validate(settings.model_dump() | {"streams_group": f"streams-{uuid4().hex}"})
 
 
-def stored(client: "S3Client", bucket: str, shade: int) -> Event[UploadCompleted]:
-    """An upload whose object stands in S3."""
-    event, body = upload(bucket), samples.png(64 + shade, 48)
-    etag = client.put_object(Bucket=bucket, Key=event.data.key, Body=body, ContentType="image/png")["ETag"]
-    said = {"etag": etag, "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-    data = event.data.model_copy(update=said)
-    return Event(event.id, event.type, event.source, event.time, event.subject, data)
-
-
 async def test_nothing_is_decided_while_the_scanner_is_away(
     services: Services,
     s3: S3,
@@ -57,7 +46,9 @@ async def test_nothing_is_decided_while_the_scanner_is_away(
     tmp_path: Path,
 ) -> None:
     broker = Broker(streams_settings, topics)
-    events = [stored(outside_client, streams_settings.temp_bucket, shade) for shade in range(3)]
+    events = [
+        stored(outside_client, streams_settings.temp_bucket, samples.png(64 + number)) for number in range(3)
+    ]
     worker = Worker("streams", streams_settings, services, tmp_path)
     async with vision_server() as vision:
         vision.failures.extend([grpc.StatusCode.UNAVAILABLE] * 100_000)
@@ -102,7 +93,7 @@ async def test_the_worker_stops_while_the_scanner_is_away(
         environment = IMPATIENCE | {"IMAGE_ROUTES": ROUTE, "VISION_ENDPOINT": vision.address}
         async with worker.running(**environment) as process:
             await process.ready()
-            await broker.send([stored(outside_client, streams_settings.temp_bucket, 0)])
+            await broker.send([stored(outside_client, streams_settings.temp_bucket, samples.png())])
             await process.until("/readyz", lambda status, text: "images wait" in text)
             process.signal(signal.SIGTERM)
             code, output = await process.ended()

@@ -1,6 +1,5 @@
 """A verdict is bound to bytes: an object that is overwritten on its way is never published."""
 
-import hashlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from functools import partial
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mediagate.events import DECISION_TYPES, Decision, Event, Outcome, UploadCompleted, decode
+from mediagate.events import DECISION_TYPES, Decision, Event, Outcome, decode
 from mediagate.jobs import State
 from mediagate.media_pool import MediaPool
 from mediagate.scanners import ScanItem, ScanResult, Unscannable
@@ -28,7 +27,7 @@ from streams.panel import Panel
 from streams.scanning import Policies, WindowScan
 from tests import samples
 from tests.integration.streams.scene import Scene
-from tests.uploads import NOW, upload
+from tests.uploads import NOW, stored
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -77,16 +76,6 @@ async def pool_settings(settings: Settings) -> AsyncIterator[tuple[StreamsSettin
         yield streams_settings, pool
 
 
-def stored(client: "S3Client", bucket: str) -> Event[UploadCompleted]:
-    event = upload(bucket)
-    etag = client.put_object(Bucket=bucket, Key=event.data.key, Body=ACCEPTED, ContentType="image/png")[
-        "ETag"
-    ]
-    said = {"etag": etag, "size": len(ACCEPTED), "sha256": hashlib.sha256(ACCEPTED).hexdigest()}
-    data = event.data.model_copy(update=said)
-    return Event(event.id, event.type, event.source, event.time, event.subject, data)
-
-
 @pytest.mark.parametrize("moment", MOMENTS)
 async def test_what_was_overwritten_is_never_published(
     scene: Scene,
@@ -97,7 +86,7 @@ async def test_what_was_overwritten_is_never_published(
     moment: str,
 ) -> None:
     streams_settings, media_pool = pool_settings
-    event = stored(outside_client, settings.temp_bucket)
+    event = stored(outside_client, settings.temp_bucket, ACCEPTED)
     swapper = Swapper(outside_client, settings.temp_bucket, event.data.key, moment)
     inspector = SwappingInspector(media_pool, streams_settings)
     scanner = SwappingScanner(media_pool, streams_settings)

@@ -152,9 +152,11 @@ async def test_a_scanner_that_loses_items_stops_the_process() -> None:
         await GuardedScanner(Short(), 3, LONG).scan(items("a", "b"))
 
 
-@pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.1, 1.1])
-async def test_a_number_that_is_no_score_is_no_result(score: float) -> None:
-    scanner = ScriptedScanner(default=Scanned({"nsfw": 0.1, "adult": score}))
+@pytest.mark.parametrize(
+    "scores", [{}, *({"nsfw": 0.1, "adult": score} for score in (float("nan"), float("inf"), -0.1, 1.1))]
+)
+async def test_what_is_no_score_is_no_result(scores: dict[str, float]) -> None:
+    scanner = ScriptedScanner(default=Scanned(scores))
     assert list(await GuardedScanner(scanner, 3, LONG).scan(items("a"))) == [Unscannable("invalid_score")]
 
 

@@ -29,7 +29,13 @@ class Aviary:
         self.scanner = scanner
         self.store = InMemoryObjectStore([BUCKET])
         self.guarded = GuardedScanner(scanner, failures, timedelta(seconds=pause))
-        self.canary = Canary({self.guarded: PICTURE}, self.store, BUCKET, POLICY, timedelta(hours=1))
+        self.forgotten: list[tuple[str, timedelta]] = []
+        self.canary = Canary(
+            {self.guarded: PICTURE}, self.store, BUCKET, POLICY, timedelta(hours=1), self._forget
+        )
+
+    async def _forget(self, scanner: str, age: timedelta) -> None:
+        self.forgotten.append((scanner, age))
 
 
 def answering(*results: Scanned | Unscannable | Unavailable) -> ScriptedScanner:
@@ -41,6 +47,7 @@ async def test_a_canary_that_is_called_unsafe_leaves_the_scanner_trusted() -> No
     aviary = Aviary(answering(UNSAFE))
     await aviary.canary.prove(aviary.guarded)
     assert not aviary.guarded.distrusted
+    assert aviary.forgotten == []
     (batch,) = aviary.scanner.batches
     (item,) = batch
     assert aviary.store.objects[BUCKET, item.job_id].body == UNSAFE_PICTURE.read_bytes()
@@ -51,6 +58,7 @@ async def test_a_canary_that_is_called_safe_closes_the_scanners_route_until_it_i
     aviary = Aviary(answering(HARMLESS, UNSAFE))
     await aviary.canary.prove(aviary.guarded)
     assert aviary.guarded.failure == "local calls its canary safe: {'nsfw': 0.01}"
+    assert aviary.forgotten == [("local", timedelta(hours=2))]
     assert all(isinstance(each, Unavailable) for each in await aviary.guarded.scan(aviary.scanner.batches[0]))
     await aviary.canary.prove(aviary.guarded)
     assert not aviary.guarded.distrusted
