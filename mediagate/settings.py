@@ -76,7 +76,7 @@ class Settings(DatabaseSettings, TopicSettings):
     s3_endpoint_url: str | None = Field(default=None, description="S3 endpoint; unset is AWS")
     s3_public_endpoint_url: str | None = Field(
         default=None,
-        description="S3 endpoint as uploaders reach it, for signed URLs; unset is `S3_ENDPOINT_URL`",
+        description="S3 endpoint as uploaders and outside scanners reach it; unset is `S3_ENDPOINT_URL`",
     )
     aws_access_key_id: SecretStr | None = Field(default=None, description="Unset uses boto3's own search")
     aws_secret_access_key: SecretStr | None = Field(default=None, description="Unset uses boto3's own search")

@@ -1,8 +1,8 @@
 """The streams process: its one wiring function."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,14 +54,7 @@ async def run(stop: asyncio.Event) -> None:
             await connect(str(settings.database_url), max(settings.database_pool_size, CONNECTIONS))
         )
         pool = stack.enter_context(MediaPool(settings))
-        scanners = {
-            name: GuardedScanner(
-                await stack.enter_async_context(open_scanner(name, settings, pool)),
-                settings.breaker_failures,
-                settings.breaker_pause,
-            )
-            for name in settings.scanners()
-        }
+        scanners = await stack.enter_async_context(guarded_scanners(settings, pool))
         pictures = _canary_pictures(settings, scanners)
         verdicts = Verdicts(database, now=_now)
         canary = Canary(
@@ -89,6 +82,22 @@ async def run(stop: asyncio.Event) -> None:
         for task in background:
             stack.callback(task.cancel)
         await worker.run(stop, *background)
+
+
+@asynccontextmanager
+async def guarded_scanners(
+    settings: StreamsSettings, pool: MediaPool
+) -> AsyncIterator[Mapping[ScannerName, GuardedScanner]]:
+    """Every scanner that a route names, behind its breaker."""
+    async with AsyncExitStack() as stack:
+        yield {
+            name: GuardedScanner(
+                await stack.enter_async_context(open_scanner(name, settings, pool)),
+                settings.breaker_failures,
+                settings.breaker_pause,
+            )
+            for name in settings.scanners()
+        }
 
 
 def _canary_pictures(

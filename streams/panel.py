@@ -92,7 +92,7 @@ class Panel:
             if version is None:
                 return
             hashes = {case.sha256 for case in cases if case.sha256}
-            async with self._verdicts.claimed(scanner.name, () if alone else hashes) as ours:
+            async with self._verdicts.claimed(scanner.name, hashes) as ours:
                 mine = [case for case in cases if alone or case.sha256 is None or case.sha256 in ours]
                 await self._recall([scanner], mine)
                 await self._scan(scanner, version, _open(mine))

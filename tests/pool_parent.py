@@ -3,19 +3,12 @@
 import asyncio
 
 from mediagate.media_pool import MediaPool
-from mediagate.settings import StreamsSettings
 from tests.media_processes import say_and_hang
+from tests.settings import streams_settings
 
 
 async def run() -> None:
-    settings = StreamsSettings.model_validate(
-        {
-            "kafka_bootstrap_servers": "unused:1",
-            "database_url": "postgresql://unused@unused/unused",
-            "scanner_processes": 1,
-        }
-    )
-    with MediaPool(settings) as pool:
+    with MediaPool(streams_settings(scanner_processes=1)) as pool:
         await pool.run(say_and_hang, 0)
 
 

@@ -25,6 +25,7 @@ from tests import samples
 from tests.conftest import ROOT
 from tests.modal_server import ModalServer, modal_server
 from tests.object_server import ObjectServer, object_server
+from tests.settings import streams_settings
 from tests.vision_server import vision_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # the pool belongs to one loop
@@ -43,11 +44,6 @@ SCRIPT = {
         (TRUNCATED_VIDEO, Unscannable(Reason.MISSING_FRAMES)),
     )
 }
-
-
-def streams_settings(**changes: object) -> StreamsSettings:
-    required = {"kafka_bootstrap_servers": "unused:1", "database_url": "postgresql://unused@unused/unused"}
-    return StreamsSettings.model_validate(required | changes)
 
 
 @pytest.fixture(scope="module")

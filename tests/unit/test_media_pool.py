@@ -14,15 +14,10 @@ from mediagate.errors import StopError, TransientError
 from mediagate.media_pool import MediaPool
 from mediagate.scanners import Unscannable
 from mediagate.scanners.reasons import Reason
-from mediagate.settings import StreamsSettings
 from tests import media_processes
+from tests.settings import streams_settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # the pool belongs to one loop
-
-
-def streams_settings(**changes: object) -> StreamsSettings:
-    required = {"kafka_bootstrap_servers": "unused:1", "database_url": "postgresql://unused@unused/unused"}
-    return StreamsSettings.model_validate(required | changes)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """What a window costs: requests to Vision and Modal through their own clients, objects in a real S3."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,13 +8,12 @@ import pytest
 from mediagate.events import Event, Outcome, UploadCompleted
 from mediagate.media import MediaType
 from mediagate.media_pool import MediaPool
-from mediagate.scanners.opening import open_scanner
 from mediagate.settings import Settings, StreamsSettings
 from mediagate.storage import S3
 from scan_engine.engine import Engine
+from streams.app import guarded_scanners
 from streams.block_list import BlockList
 from streams.brakes import Brakes
-from streams.breakers import GuardedScanner
 from streams.inspection import MediaInspector
 from streams.panel import Panel
 from streams.scanning import Policies, WindowScan
@@ -61,28 +59,22 @@ async def outcomes(
 ) -> list[Outcome]:
     """What a worker with these credentials decides on the uploads as one window."""
     wired = StreamsSettings.model_validate(settings.model_dump() | credentials)
-    async with AsyncExitStack() as stack:
-        pool = stack.enter_context(MediaPool(wired))
-        scanners = {
-            name: GuardedScanner(
-                await stack.enter_async_context(open_scanner(name, wired, pool)),
-                wired.breaker_failures,
-                wired.breaker_pause,
+    with MediaPool(wired) as pool:
+        async with guarded_scanners(wired, pool) as scanners:
+            scan = WindowScan(
+                s3,
+                MediaInspector(pool, wired),
+                BlockList(scene.pool, 100, now=lambda: NOW),
+                Panel(
+                    {each: wired.routes(each) for each in MediaType}, scanners, scene.verdicts(), scene.policy
+                ),
+                Policies(scene.policy),
+                Brakes(scene.pool, wired.bands(), wired.brake_decisions, now=lambda: NOW),
+                scene.topics,
+                now=lambda: NOW,
             )
-            for name in wired.scanners()
-        }
-        scan = WindowScan(
-            s3,
-            MediaInspector(pool, wired),
-            BlockList(scene.pool, 100, now=lambda: NOW),
-            Panel({each: wired.routes(each) for each in MediaType}, scanners, scene.verdicts(), scene.policy),
-            Policies(scene.policy),
-            Brakes(scene.pool, wired.bands(), wired.brake_decisions, now=lambda: NOW),
-            scene.topics,
-            now=lambda: NOW,
-        )
-        arrivals = [scene.arrival(event, settings.temp_bucket) for event in events]
-        return [decision(record).outcome for record in await scan.decide(arrivals)]
+            arrivals = [scene.arrival(event, settings.temp_bucket) for event in events]
+            return [decision(record).outcome for record in await scan.decide(arrivals)]
 
 
 def tokens() -> dict[str, str]:

@@ -66,6 +66,21 @@ async def test_a_changed_model_scans_again(scene: Scene) -> None:
     assert scanned_by(newer) == [[1]]
 
 
+@pytest.mark.usefixtures("no_backoff")
+async def test_a_model_that_changes_while_it_scans_scans_again(scene: Scene) -> None:
+    local = scanner(LOCAL)
+
+    async def deploy(batch: Sequence[ScanItem]) -> None:
+        local._model_version = "2"
+
+    local._latency = deploy
+    (decided,) = await scene.decisions(scene.scan(local), scene.upload(b"bytes"))
+
+    assert decided.model_version == "2"
+    assert scanned_by(local) == [[1, 1]]
+    assert [row["model_version"] for row in await scene.pool.fetch("select * from verdicts")] == ["2"]
+
+
 async def test_what_was_forgotten_is_scanned_again(scene: Scene) -> None:
     liar, mended = scanner(LOCAL), scanner(LOCAL, default=Scanned({"nsfw": 0.9}))
     await scene.outcomes(scene.scan(liar, scanner(MODAL)), scene.upload(b"bytes"))

@@ -1,7 +1,8 @@
 """The streams process while its scanner is away: nothing is decided, everybody is told, one probe ends it."""
 
-import asyncio
 import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -16,8 +17,8 @@ from tests import samples
 from tests.integration.streams.broker import Broker
 from tests.services import Services
 from tests.uploads import stored
-from tests.vision_server import vision_server
-from tests.worker_process import Worker
+from tests.vision_server import VisionServer, vision_server
+from tests.worker_process import Running, Worker
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -32,69 +33,61 @@ IMPATIENCE = {
 CLOSED, OPENED = (f'mediagate_breaker_state{{scanner="vision"}} {state}' for state in (0, 2))
 
 
+@dataclass
+class Scene:
+    """A running worker whose only scanner is away."""
+
+    vision: VisionServer
+    process: Running
+    broker: Broker
+    bucket: str
+
+
 @pytest.fixture
-def streams_settings(settings: Settings) -> StreamsSettings:
-    return StreamsSettings.model_validate(settings.model_dump() | {"streams_group": f"streams-{uuid4().hex}"})
+async def scene(
+    services: Services, s3: S3, settings: Settings, topics: Topics, tmp_path: Path
+) -> AsyncIterator[Scene]:
+    own = {"streams_group": f"streams-{uuid4().hex}"}
+    streams_settings = StreamsSettings.model_validate(settings.model_dump() | own)
+    worker = Worker("streams", streams_settings, services, tmp_path)
+    async with vision_server() as vision:
+        vision.failures.extend([grpc.StatusCode.UNAVAILABLE] * 100_000)
+        environment = IMPATIENCE | {"IMAGE_ROUTES": ROUTE, "VISION_ENDPOINT": vision.address}
+        async with worker.running(**environment) as process:
+            await process.ready()
+            yield Scene(vision, process, Broker(streams_settings, topics), settings.temp_bucket)
 
 
 async def test_nothing_is_decided_while_the_scanner_is_away(
-    services: Services,
-    s3: S3,
-    streams_settings: StreamsSettings,
-    topics: Topics,
-    outside_client: "S3Client",
-    tmp_path: Path,
+    scene: Scene, topics: Topics, outside_client: "S3Client"
 ) -> None:
-    broker = Broker(streams_settings, topics)
-    events = [
-        stored(outside_client, streams_settings.temp_bucket, samples.png(64 + number)) for number in range(3)
-    ]
-    worker = Worker("streams", streams_settings, services, tmp_path)
-    async with vision_server() as vision:
-        vision.failures.extend([grpc.StatusCode.UNAVAILABLE] * 100_000)
-        environment = IMPATIENCE | {"IMAGE_ROUTES": ROUTE, "VISION_ENDPOINT": vision.address}
-        async with worker.running(**environment) as process:
-            await process.ready()
-            await broker.send(events)
+    events = [stored(outside_client, scene.bucket, samples.png(64 + number)) for number in range(3)]
+    await scene.broker.send(events)
 
-            missing = await process.until("/readyz", lambda status, text: "left alone" in text)
-            metrics = await process.until("/metrics", lambda status, text: OPENED in text)
+    missing = await scene.process.until("/readyz", lambda status, text: "left alone" in text)
+    metrics = await scene.process.until("/metrics", lambda status, text: OPENED in text)
 
-            assert missing == (
-                "images wait: 3 items are not judged: vision is left alone after: vision: UNAVAILABLE\n"
-            )
-            assert 'mediagate_stream_paused{media_type="image"} 1.0' in metrics
-            assert await broker.uncommitted() == 3
-            for topic in (topics.approved, topics.rejected, topics.held, topics.dead_letter):
-                assert await broker.count(topic.name) == 0
+    why = "vision is left alone after: vision: UNAVAILABLE"
+    assert missing == f"images wait: 3 items are not judged: {why}\n"
+    assert 'mediagate_stream_paused{media_type="image"} 1.0' in metrics
+    assert await scene.broker.uncommitted() == 3
+    for topic in (topics.approved, topics.rejected, topics.held, topics.dead_letter):
+        assert await scene.broker.count(topic.name) == 0
 
-            vision.failures.clear()
-            decided = await broker.decided({event.subject for event in events})
-            await process.ready()
-            metrics = await process.until("/metrics", lambda status, text: CLOSED in text)
+    scene.vision.failures.clear()
+    decided = await scene.broker.decided({event.subject for event in events})
+    await scene.process.ready()
+    metrics = await scene.process.until("/metrics", lambda status, text: CLOSED in text)
 
-            assert sorted(decided) == sorted(event.subject for event in events)
-            assert 'mediagate_stream_paused{media_type="image"} 0.0' in metrics
-            assert await asyncio.to_thread(process.get, "/livez") == (200, "ok\n")
+    assert sorted(decided) == sorted(event.subject for event in events)
+    assert 'mediagate_stream_paused{media_type="image"} 0.0' in metrics
 
 
-async def test_the_worker_stops_while_the_scanner_is_away(
-    services: Services,
-    s3: S3,
-    streams_settings: StreamsSettings,
-    topics: Topics,
-    outside_client: "S3Client",
-    tmp_path: Path,
-) -> None:
-    broker = Broker(streams_settings, topics)
-    worker = Worker("streams", streams_settings, services, tmp_path)
-    async with vision_server() as vision:
-        vision.failures.extend([grpc.StatusCode.UNAVAILABLE] * 100_000)
-        environment = IMPATIENCE | {"IMAGE_ROUTES": ROUTE, "VISION_ENDPOINT": vision.address}
-        async with worker.running(**environment) as process:
-            await process.ready()
-            await broker.send([stored(outside_client, streams_settings.temp_bucket, samples.png())])
-            await process.until("/readyz", lambda status, text: "images wait" in text)
-            process.signal(signal.SIGTERM)
-            code, output = await process.ended()
-    assert (code, await broker.uncommitted()) == (0, 1), output
+async def test_the_worker_stops_while_the_scanner_is_away(scene: Scene, outside_client: "S3Client") -> None:
+    await scene.broker.send([stored(outside_client, scene.bucket, samples.png())])
+    await scene.process.until("/readyz", lambda status, text: "images wait" in text)
+
+    scene.process.signal(signal.SIGTERM)
+
+    code, output = await scene.process.ended()
+    assert (code, await scene.broker.uncommitted()) == (0, 1), output

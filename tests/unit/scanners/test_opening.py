@@ -9,9 +9,8 @@ from mediagate.errors import ConfigurationError
 from mediagate.media_pool import MediaPool
 from mediagate.scanners.opening import UNSAFE_PICTURE, canary_picture, open_scanner
 from mediagate.scanners.routes import ScannerName
-from mediagate.settings import StreamsSettings
+from tests.settings import streams_settings
 
-REQUIRED = {"kafka_bootstrap_servers": "unused:1", "database_url": "postgresql://unused@unused/unused"}
 PACKAGES = {ScannerName.VISION: "google.cloud.vision_v1", ScannerName.MODAL: "modal"}
 
 
@@ -30,7 +29,7 @@ async def test_a_package_that_is_not_installed_is_named(
         if loaded.rpartition(".")[2].startswith(name.value):
             monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, PACKAGES[name], None)
-    settings = StreamsSettings.model_validate(REQUIRED)
+    settings = streams_settings()
     with MediaPool(settings) as pool, pytest.raises(ConfigurationError) as raised:
         async with open_scanner(name, settings, pool):
             pass
@@ -40,9 +39,9 @@ async def test_a_package_that_is_not_installed_is_named(
 
 
 def test_a_canary_is_shipped_for_the_local_model_and_may_be_chosen() -> None:
-    shipped = StreamsSettings.model_validate(REQUIRED)
+    shipped = streams_settings()
     assert canary_picture(ScannerName.LOCAL, shipped) == UNSAFE_PICTURE
     assert canary_picture(ScannerName.MODAL, shipped) == UNSAFE_PICTURE
     assert canary_picture(ScannerName.VISION, shipped) is None
-    own = StreamsSettings.model_validate(REQUIRED | {"canary_files": {"vision": "own.jpg"}})
+    own = streams_settings(canary_files={"vision": "own.jpg"})
     assert str(canary_picture(ScannerName.VISION, own)) == "own.jpg"

@@ -23,9 +23,9 @@ from mediagate.scanners.opening import UNSAFE_PICTURE
 from mediagate.scanners.reasons import Reason
 from mediagate.scanners.routes import ScannerName
 from mediagate.scanners.vision import CATEGORIES, VisionScanner, result_of, vision_input, worst
-from mediagate.settings import StreamsSettings
 from tests import samples
 from tests.object_server import ObjectServer, object_server
+from tests.settings import streams_settings
 from tests.vision_server import Answers, VisionServer, image_error, safe_search, vision_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # the pool belongs to one loop
@@ -36,11 +36,6 @@ REFUSED = Unscannable(Reason.SCANNER_REFUSED)
 UNKNOWN = Unscannable(Reason.UNKNOWN_LIKELIHOOD)
 
 both_inputs = pytest.mark.parametrize("mode", ["url", "content"])
-
-
-def streams_settings(**changes: object) -> StreamsSettings:
-    required = {"kafka_bootstrap_servers": "unused:1", "database_url": "postgresql://unused@unused/unused"}
-    return StreamsSettings.model_validate(required | changes)
 
 
 @pytest.fixture(scope="module")

@@ -8,21 +8,14 @@ from mediagate.media_pool import MediaPool
 from mediagate.scanners import Unscannable
 from mediagate.scanners.probe import Inspected
 from mediagate.scanners.reasons import Reason
-from mediagate.settings import StreamsSettings
 from streams.inspection import MediaInspector
 from tests import samples
 from tests.object_server import ObjectServer, object_server
+from tests.settings import streams_settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # the pool belongs to one loop
 
-SETTINGS = StreamsSettings.model_validate(
-    {
-        "kafka_bootstrap_servers": "unused:1",
-        "database_url": "postgresql://unused@unused/unused",
-        "max_pixels": 10_000,
-        "max_duration": 5,
-    }
-)
+SETTINGS = streams_settings(max_pixels=10_000, max_duration=5)
 
 
 @pytest.fixture
