@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -85,19 +86,17 @@ class GuardedScanner:
 
     async def scan(self, items: Sequence[ScanItem]) -> Sequence[ScanResult]:
         """One result per item, in the items' order; Unavailable where the scanner failed or is left alone."""
-        results: Sequence[ScanResult] = []
-
-        async def judge() -> None:
-            nonlocal results
-            results = await self._in_parts(items)
-            if all(isinstance(result, Unavailable) for result in results):
-                raise TransientError(_reason(results))
-            self.successes += 1
-
         try:
-            await self._through_breaker(judge)
+            return await self._through_breaker(partial(self._judge, items))
         except TransientError as error:
-            return results or [Unavailable(str(error))] * len(items)
+            return [Unavailable(str(error))] * len(items)
+
+    async def _judge(self, items: Sequence[ScanItem]) -> Sequence[ScanResult]:
+        """The results of a batch; raises TransientError where nothing was judged."""
+        results = await self._in_parts(items)
+        if all(isinstance(result, Unavailable) for result in results):
+            raise TransientError(_reason(results))
+        self.successes += 1
         return results
 
     async def _through_breaker(self, call: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -32,6 +32,7 @@ class InMemoryObjectStore:
         self._buckets = frozenset(buckets)
         self.available = True
         self.objects: dict[tuple[str, str], StoredObject] = {}
+        self._signatures = 0
 
     def put(
         self,
@@ -52,8 +53,9 @@ class InMemoryObjectStore:
         return SignedRequest("PUT", _url(terms.bucket, terms.key, expires), {"Content-Type": terms.mime_type})
 
     def presign_get(self, bucket: str, key: str, expires: timedelta, *, public: bool = False) -> str:
-        """A URL that says where the object is; nothing answers it."""
-        return _url(bucket, key, expires)
+        """A URL that says where the object is, and which of them it is; nothing answers it."""
+        self._signatures += 1
+        return f"{_url(bucket, key, expires)}&public={public}&signature={self._signatures}"
 
     async def head(self, bucket: str, key: str) -> ObjectHead | None:
         """What is known of an object; None where there is none."""

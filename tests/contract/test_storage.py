@@ -40,7 +40,8 @@ async def subject(
         yield Subject(memory, "temp", "posts", memory.put, lambda b, k: memory.objects[b, k].body)
         return
     limits = (1, PART) if request.param == "s3 in parts" else ()
-    store = S3(settings, *limits)
+    outside = {"s3_public_endpoint_url": "https://public-store.invalid"}
+    store = S3(settings.model_copy(update=outside), *limits)
     await store.create_buckets(settings.all_buckets())
 
     def put(bucket: str, key: str, body: bytes) -> str:
@@ -69,6 +70,15 @@ async def test_head_says_size_and_etag(subject: Subject) -> None:
 
 async def test_head_of_nothing_is_none(subject: Subject) -> None:
     assert await subject.store.head(subject.bucket, "nothing") is None
+
+
+async def test_a_public_url_is_another_one(subject: Subject) -> None:
+    url, public = (
+        subject.store.presign_get(subject.bucket, "a", timedelta(minutes=1), public=public)
+        for public in (False, True)
+    )
+    assert ("public-store" in public) == isinstance(subject.store, S3)
+    assert url != public
 
 
 async def test_what_is_written_can_be_read(subject: Subject) -> None:

@@ -57,18 +57,21 @@ class Inspector:
         self.pdq: dict[str, tuple[str, ...]] = {}
         self.failures = 0
         self.asked_for_pdq = False
+        self.inspected: list[str] = []
+        self.seen = SEEN
 
     async def inspect(
         self, items: Sequence[ScanItem], *, with_pdq: bool = False
     ) -> Sequence[Inspected | Unscannable]:
         self.asked_for_pdq = with_pdq
+        self.inspected += [item.job_id for item in items]
         if self.failures:
             self.failures -= 1
             raise TransientError("S3 is away")
         return [
             Unscannable(self.unscannable[item.job_id])
             if item.job_id in self.unscannable
-            else Inspected(SEEN, self.pdq.get(item.job_id, ()))
+            else Inspected(self.seen, self.pdq.get(item.job_id, ()))
             for item in items
         ]
 

@@ -85,7 +85,7 @@ async def test_an_object_that_is_not_the_accepted_one_is_not_even_read(
     (decided,) = await scene.decisions(scene.scan(scanner), event)
 
     assert (decided.outcome, decided.reasons) == (Outcome.UNSCANNABLE, (reason,))
-    assert scanner.batches == []
+    assert (scene.inspector.inspected, scanner.batches) == ([], [])
 
 
 async def test_bytes_with_another_checksum_than_declared_are_not_approved(scene: Scene) -> None:
@@ -93,14 +93,24 @@ async def test_bytes_with_another_checksum_than_declared_are_not_approved(scene:
     assert (decided.outcome, decided.reasons) == (Outcome.UNSCANNABLE, ("checksum_mismatch",))
 
 
-async def test_urls_are_signed_for_inside_and_outside_and_animations_are_marked(scene: Scene) -> None:
-    scanner = local()
+@pytest.mark.usefixtures("no_backoff")
+async def test_urls_are_signed_for_inside_and_outside_and_anew_at_every_try(scene: Scene) -> None:
+    scanner = local(failures=[TransientError("unavailable")])
     event = scene.upload()
     await scene.decisions(scene.scan(scanner), event)
-    (item,) = scanner.batches[0]
-    assert (item.etag, item.size, item.animated) == (event.data.etag, event.data.size, False)
-    assert event.data.key in item.url
-    assert event.data.key in item.public_url
+    first, second = (batch[0] for batch in scanner.batches)
+    assert (first.etag, first.size) == (event.data.etag, event.data.size)
+    assert event.data.key in first.url
+    assert ["public=False" in first.url, "public=True" in first.public_url] == [True, True]
+    assert len({first.url, first.public_url, second.url, second.public_url}) == 4
+
+
+@pytest.mark.parametrize(("frames", "animated"), [(None, False), (7, True)])
+async def test_scanners_are_told_what_is_animated(scene: Scene, frames: int | None, animated: bool) -> None:
+    scanner = local(failures=[TransientError("unavailable")])
+    scene.inspector.seen = SEEN.model_copy(update={"frames": frames})
+    await scene.decisions(scene.scan(scanner), scene.upload())
+    assert [batch[0].animated for batch in scanner.batches] == [animated] * 2
 
 
 @pytest.mark.usefixtures("no_backoff")
