@@ -81,6 +81,12 @@ class RebalanceSafeConsumer(driver.Consumer):
         committed: bool = await thread.call_thread(thread.commit_positions, positions)
         return committed
 
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commits what is acked by now, even where a commit is under way: that one began too early."""
+        under_way = self._commit_fut is not None
+        committed: bool = await super().commit(topics, start_new_transaction)
+        return await super().commit(topics, start_new_transaction) if under_way else committed
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """Messages of the records that one poll found."""
         records: Any

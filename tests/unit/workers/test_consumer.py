@@ -1,5 +1,6 @@
 """What a poll hands on when a rebalance comes in between."""
 
+import asyncio
 from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
@@ -70,3 +71,31 @@ async def test_the_record_at_the_read_offset_is_still_unread(position: int | Non
     poll = Poll(fetched(5, 6, 7), generation=2)
     poll._read_offset[PARTITION] = position
     assert await poll.offsets() == unread
+
+
+async def test_a_commit_takes_in_what_was_acked_while_another_one_was_under_way() -> None:
+    poll = Poll(fetched(), generation=2)
+    poll.app.client_only = False
+    poll.loop = asyncio.get_running_loop()
+    poll._commit_fut = None
+    acked, gate, begun = [1], asyncio.Event(), asyncio.Event()
+    committed: list[list[int]] = []
+
+    async def force_commit(*_: Any, **__: Any) -> bool:
+        offsets = list(acked)
+        begun.set()
+        await gate.wait()
+        committed.append(offsets)
+        return True
+
+    poll.force_commit = force_commit
+    first = asyncio.create_task(poll.commit())
+    await begun.wait()
+    acked.append(2)
+    second = asyncio.create_task(poll.commit())
+    await asyncio.sleep(0)
+    gate.set()
+
+    assert await first
+    assert await second
+    assert committed == [[1], [1, 2]]
