@@ -17,6 +17,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from mediagate.children import die_with_parent
 from mediagate.errors import StopError, TransientError
+from mediagate.progress import step_ended
 from mediagate.scanners import Unscannable
 from mediagate.scanners.reasons import Reason
 from mediagate.settings import MediaSettings
@@ -105,6 +106,8 @@ class MediaPool:
                 raise StopError("the media pool is closed") from error
             await self._replace(pool)
             raise TransientError(f"media pool: {error}") from error
+        finally:
+            step_ended()
 
     async def _replace(self, broken: ProcessPool) -> None:
         if self._pool is broken:

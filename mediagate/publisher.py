@@ -8,8 +8,10 @@ from typing import Protocol
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from mediagate import failpoints
 from mediagate.errors import TransientError
 from mediagate.events import OutgoingRecord
+from mediagate.failpoints import Step
 
 BATCH_BYTES = 256 * 1024  # a window's decisions for one partition in one request
 REQUEST_TIMEOUT_MS = 10_000
@@ -63,12 +65,17 @@ class KafkaPublisher:
         """Sends all records in order; raises TransientError unless every one was acknowledged in time."""
         try:
             async with asyncio.timeout(self._deadline):
-                futures = [
-                    await self._producer.send(
-                        record.topic, value=record.value, key=record.key, headers=list(record.headers)
-                    )
-                    for record in records
-                ]
+                futures = []
+                for record in records:
+                    futures.append(await self._send(record))
+                    failpoints.PROCESS.reach(Step.BETWEEN_EMITS)
                 await asyncio.gather(*futures)
         except (KafkaError, TimeoutError) as error:
             raise TransientError(f"Kafka did not acknowledge: {type(error).__name__} {error}") from error
+
+    async def _send(self, record: OutgoingRecord) -> asyncio.Future[object]:
+        """What the broker will say."""
+        future: asyncio.Future[object] = await self._producer.send(
+            record.topic, value=record.value, key=record.key, headers=list(record.headers)
+        )
+        return future

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mediagate.errors import ConfigurationError
 from mediagate.events import Outcome
+from mediagate.failpoints import Failpoint, Step
 from mediagate.media import MediaType
 from mediagate.scanners.routes import Route, ScannerName, routed_scanners
 
@@ -259,7 +260,19 @@ class ScannerSettings(MediaSettings):
         return self
 
 
-class StreamsSettings(Settings, ScannerSettings):
+class WorkerSettings(Settings):
+    """What the two workers share."""
+
+    watchdog_timeout: Duration = Field(
+        default=timedelta(minutes=10),
+        description="Longest time without progress while records wait: then the worker ends, s",
+    )
+    failpoints: Mapping[Step, Failpoint] = Field(
+        default={}, description="Steps at which the worker is struck, as JSON: for tests alone"
+    )
+
+
+class StreamsSettings(WorkerSettings, ScannerSettings):
     """The streams worker's own."""
 
     streams_port: Port = Field(default=3001, description="Port of the streams worker's metrics and health")
@@ -315,6 +328,13 @@ class StreamsSettings(Settings, ScannerSettings):
         default=timedelta(days=1), description="Age at which a row that was never uploaded expires, s"
     )
 
+    @model_validator(mode="after")
+    def _every_step_is_shorter_than_the_watchdogs_timeout(self) -> "StreamsSettings":
+        for name in ("scan_timeout", "vision_timeout", "modal_timeout"):
+            if getattr(self, name) >= self.watchdog_timeout:
+                raise ValueError(f"WATCHDOG_TIMEOUT: must be longer than {name.upper()}")
+        return self
+
     def bands(self) -> Mapping[MediaType, Mapping[Outcome, Band]]:
         """The usual shares of approvals and rejections per media type."""
         return {
@@ -343,7 +363,7 @@ class StreamsSettings(Settings, ScannerSettings):
         return self.image_batch_bytes if media_type is MediaType.IMAGE else self.video_batch_bytes
 
 
-class SinksSettings(Settings):
+class SinksSettings(WorkerSettings):
     """The sinks worker's own."""
 
     sinks_port: Port = Field(default=3002, description="Port of the sinks worker's metrics and health")

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mediagate import failpoints
 from mediagate.database import connect
 from mediagate.health import HealthServer
 from mediagate.logs import configure_logs
@@ -20,12 +21,14 @@ from sinks.handler import Handler
 from sinks.readiness import Dependencies
 from sinks.records import records_of
 from sinks.worker import SinksWorker
+from workers.watching import exit_when_hung
 
 
 async def run(stop: asyncio.Event) -> None:
     """Wires the process and works until `stop` is set."""
     settings = load_settings(SinksSettings)
     configure_logs("sinks", settings.log_level, settings.log_format)
+    failpoints.PROCESS.arm(settings.failpoints)
     topics = load_topics(settings.topics_file)
     async with AsyncExitStack() as stack:
         store = S3(settings)
@@ -45,11 +48,10 @@ async def run(stop: asyncio.Event) -> None:
         )
         worker = SinksWorker(settings, topics, Handler(topics, effects.carry_out, publisher), scratch)
         dependencies = Dependencies(pool, store, settings.temp_bucket)
-        watching = asyncio.create_task(dependencies.watch())
-        stack.callback(watching.cancel)
         health = HealthServer(
             settings.host, settings.sinks_port, lambda: worker.not_ready or dependencies.not_ready
         )
         stack.callback(health.stop)
         health.start()
-        await worker.run(stop)
+        background = (dependencies.watch(), exit_when_hung(settings.watchdog_timeout.total_seconds()))
+        await worker.run(stop, *map(asyncio.create_task, background))

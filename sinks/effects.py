@@ -8,8 +8,10 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from uuid import UUID
 
+from mediagate import failpoints
 from mediagate.errors import DeadLetterError, ObjectChangedError
 from mediagate.events import Decision, Event, Inspection
+from mediagate.failpoints import Step
 from mediagate.jobs import State
 from mediagate.publisher import Publisher
 from mediagate.settings import Settings
@@ -48,9 +50,11 @@ class Effects:
         """Brings the upload to the end of the first decision on it: the state that it is in then."""
         async with self._records_of(event.data.media_id) as records:
             job = await records.decide(event, self._now())
+            failpoints.PROCESS.reach(Step.AFTER_DECIDE)
             if (decision := job.decision) is None:
                 return job.state
             job = await self._finish(records, job, decision)
+            failpoints.PROCESS.reach(Step.AFTER_TRANSACTION)
             await self._clean_up_and_tell(job, decision)
             return job.state
 
@@ -59,6 +63,7 @@ class Effects:
             return job
         try:
             placed = await self._place(records, job, decision)
+            failpoints.PROCESS.reach(Step.AFTER_COPY)
         except ObjectChangedError:
             return await records.give_up(job, decision, OBJECT_CHANGED, self._now())
         if job.state is State.APPROVED:
@@ -92,7 +97,9 @@ class Effects:
         else:
             return
         await self._store.delete(job.bucket, job.key)
+        failpoints.PROCESS.reach(Step.AFTER_DELETE)
         await self._publisher.publish([news])
+        failpoints.PROCESS.reach(Step.AFTER_PUBLISH)
 
 
 def _inspected(decision: Decision) -> Inspection:

@@ -7,12 +7,15 @@ from typing import Any
 
 import structlog
 
+from mediagate.errors import StopError
 from mediagate.settings import SinksSettings
 from mediagate.topics import Topics
 from sinks.agents import add_agent, make_sinks_app
 from sinks.dispatcher import Dispatcher
 from sinks.handler import Handler
 from workers.lifecycle import stop_app, until_stop_or_failure
+from workers.watchdog import Watchdog
+from workers.watching import Watch, Work
 
 REVOKE_PATIENCE = 20.0
 """Seconds, well under Faust's broker_rebalance_timeout of 60."""
@@ -29,14 +32,25 @@ class SinksWorker:
         self._app = make_sinks_app(settings, scratch)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._assigned = False
+        self._handler = handler
+        self._handled = 0
+        self._timeout = settings.watchdog_timeout.total_seconds()
         self._dispatcher = Dispatcher(
-            handler,
+            self._handle,
             concurrency=settings.sinks_concurrency,
             generation=lambda: int(self._app.consumer_generation_id),
             fail=self._fail,
         )
-        for topic in (topics.approved, topics.rejected, topics.held):
+        decisions = (topics.approved, topics.rejected, topics.held)
+        for topic in decisions:
             add_agent(self._app, topic, self._dispatcher, self._fail)
+        self._watch = Watch(
+            self._app,
+            settings.kafka_bootstrap_servers,
+            settings.sinks_group,
+            self._timeout,
+            [Work([topic.name for topic in decisions], Watchdog(self._timeout), lambda: self._handled)],
+        )
         self._app.on_partitions_assigned.connect(self._on_partitions_assigned)
         self._app.on_partitions_revoked.connect(self._on_partitions_revoked)
 
@@ -47,17 +61,33 @@ class SinksWorker:
             return "Kafka: the consumer has ended"
         return None if self._assigned else "Kafka: joining the consumer group"
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Works until `stop` is set, then drains; raises what makes going on unsafe."""
+    async def run(self, stop: asyncio.Event, *background: asyncio.Task[None]) -> None:
+        """Works until `stop` is set, then drains; raises what ended it, or `background`, which it cancels."""
+        others = [asyncio.create_task(self._watch.run()), *background]
         patience = 0.0
         try:
-            await self._app.start()
-            await until_stop_or_failure(self._app, stop, self._failed)
+            await until_stop_or_failure(self._app, stop, self._failed, *others)
             patience = SHUTDOWN_PATIENCE
         finally:
+            for task in others:
+                task.cancel()
             self._assigned = False
             await self._dispatcher.release(patience)
             await stop_app(self._app)
+
+    async def _handle(self, message: Any) -> None:
+        # The watchdog would not see one decision that hangs while others are carried out.
+        try:
+            async with asyncio.timeout(self._timeout) as limit:
+                await self._handler(message)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise StopError(
+                f"stuck: {message.topic}, partition {message.partition}: offset {message.offset} was not"
+                f" carried out within {self._timeout:g} s"
+            ) from error
+        self._handled += 1
 
     def _fail(self, error: BaseException) -> None:
         if not self._failed.done():

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mediagate import failpoints
 from mediagate.database import connect
 from mediagate.health import HealthServer
 from mediagate.logs import configure_logs
@@ -30,6 +31,7 @@ from streams.recovery import Recovery
 from streams.scanning import Policies, WindowScan
 from streams.verdicts import Verdicts
 from streams.worker import StreamsWorker
+from workers.watching import exit_when_hung
 
 CONNECTIONS = 2 * len(MediaType) + 2
 """A window holds one while it is scanned, and asks on another; so does recovery."""
@@ -39,6 +41,7 @@ async def run(stop: asyncio.Event) -> None:
     """Wires the process and works until `stop` is set."""
     settings = load_settings(StreamsSettings)
     configure_logs("streams", settings.log_level, settings.log_format)
+    failpoints.PROCESS.arm(settings.failpoints)
     topics, policy = load_topics(settings.topics_file), load_policy(settings.policy_file)
     async with AsyncExitStack() as stack:
         store = S3(settings)
@@ -71,17 +74,15 @@ async def run(stop: asyncio.Event) -> None:
             topics,
             now=_now,
         )
-        worker = StreamsWorker(settings, topics, publisher, scan.decide, scratch)
+        worker = StreamsWorker(settings, topics, publisher, scan.decide, scratch, scan.is_paused)
         health = HealthServer(
             settings.host, settings.streams_port, lambda: worker.not_ready or scan.not_ready
         )
         stack.callback(health.stop)
         health.start()
         recovery = Recovery(settings, topics, database, store, publisher, now=_now)
-        background = [asyncio.create_task(work) for work in (recovery.run(), canary.run())]
-        for task in background:
-            stack.callback(task.cancel)
-        await worker.run(stop, *background)
+        background = (recovery.run(), canary.run(), exit_when_hung(settings.watchdog_timeout.total_seconds()))
+        await worker.run(stop, *map(asyncio.create_task, background))
 
 
 @asynccontextmanager

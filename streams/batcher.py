@@ -9,10 +9,12 @@ import stamina
 import structlog
 from faust.types import TP
 
-from mediagate import metrics
+from mediagate import failpoints, metrics
 from mediagate.errors import TransientError
 from mediagate.events import OutgoingRecord
+from mediagate.failpoints import Step
 from mediagate.media import MediaType
+from mediagate.progress import telling
 from streams.arrivals import Arrival
 from streams.ledger import Ledger
 from streams.windows import Trigger, Window, WindowLimits
@@ -23,6 +25,7 @@ Commit = Callable[[Mapping[TP, int]], Awaitable[bool]]
 
 PUBLISH_PATIENCE = 300.0
 COMMIT_PATIENCE = 60.0
+PAUSE_CHECK = 0.2
 
 log = structlog.get_logger("streams.batcher")
 
@@ -32,6 +35,7 @@ class Batcher:
 
     `put` never blocks: `wants_more` says when to stop and resume fetching. `run` ends only by an exception:
     then the process must stop. What a released partition still had here is dropped, unacknowledged.
+    `progress` counts what has ended: windows, and steps within them.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Batcher:
         commit: Commit,
         wants_more: Callable[[bool], None],
         generation: Callable[[], int],
+        paused: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._media_type = media_type
@@ -53,13 +58,16 @@ class Batcher:
         self._commit = commit
         self._wants_more = wants_more
         self._generation = generation
+        self._paused = paused
         self._clock = clock
         self._window: Window[Arrival] = Window(limits)
         self._backlog: deque[tuple[Arrival, float]] = deque()
         self._ledger = Ledger()
         self._changed = asyncio.Event()
         self._in_flight: asyncio.Task[None] | None = None
-        self._released = False
+        self._closed: int | None = None
+        self._released: int | None = None
+        self.progress = 0
 
     @property
     def idle(self) -> bool:
@@ -67,14 +75,14 @@ class Batcher:
         return not self._window.items and not self._backlog and self._in_flight is None
 
     def put(self, arrivals: Sequence[Arrival]) -> None:
-        """Takes arrivals of the current consumer generation; those of an older one are dropped."""
+        """Takes arrivals of the current consumer generation, until its release; others are dropped."""
         now = self._clock()
         for arrival in arrivals:
-            if arrival.generation == self._generation():
-                self._released = False
+            if arrival.generation == self._generation() != self._closed:
                 self._ledger.deliver(arrival.tp, arrival.record.offset)
                 self._backlog.append((arrival, now))
         self._fill()
+        failpoints.PROCESS.reach(Step.MID_WINDOW)
 
     async def run(self) -> None:
         """Processes windows for ever, one at a time."""
@@ -92,18 +100,28 @@ class Batcher:
                 self._in_flight = None
 
     async def release(self, patience: float) -> None:
-        """Lets the window in flight finish within `patience` seconds, and drops everything else."""
+        """Lets the window in flight finish within `patience` seconds, and drops everything else.
+
+        A window that is paused is dropped too: nobody knows when it would finish.
+        """
+        # What came after what is dropped here must not be settled: its offset would be committed over it.
+        generation = self._closed = self._generation()
         self._window = Window(self._limits)
         self._backlog.clear()
         in_flight = self._in_flight
         if in_flight is not None:
-            _, unfinished = await asyncio.wait({in_flight}, timeout=patience)
-            if unfinished:
+            await self._until_finished(in_flight, patience)
+            if not in_flight.done():
                 log.warning("window dropped: its partitions are released", media_type=self._media_type)
                 in_flight.cancel()
-        self._released = True
+        self._released = generation
         self._ledger.clear()
         self._fill()
+
+    async def _until_finished(self, in_flight: asyncio.Task[None], patience: float) -> None:
+        deadline = self._clock() + patience
+        while not in_flight.done() and not self._paused() and (left := deadline - self._clock()) > 0:
+            await asyncio.wait({in_flight}, timeout=min(left, PAUSE_CHECK))
 
     def _fill(self) -> None:
         while self._backlog:
@@ -133,25 +151,31 @@ class Batcher:
 
     async def _process(self, window: Window[Arrival], trigger: Trigger) -> None:
         started = self._clock()
-        records = await self._decide(window.items)
+        with telling(self._step_ended):
+            records = await self._decide(window.items)
+        await self._publish_all(window, records)
         if self._stale(window):
             return
-        await self._publish_all(records)
-        if self._stale(window):
-            return
+        failpoints.PROCESS.reach(Step.BEFORE_COMMIT)
         self._ledger.settle((arrival.tp, arrival.record.offset) for arrival in window.items)
         await self._commit_settled()
+        self._step_ended()
         self._observe(window, trigger, self._clock() - started)
 
-    def _stale(self, window: Window[Arrival]) -> bool:
-        return self._released or window.items[0].generation != self._generation()
+    def _step_ended(self) -> None:
+        self.progress += 1
 
-    async def _publish_all(self, records: Sequence[OutgoingRecord]) -> None:
+    def _stale(self, window: Window[Arrival]) -> bool:
+        generation = window.items[0].generation
+        return generation == self._released or generation != self._generation()
+
+    async def _publish_all(self, window: Window[Arrival], records: Sequence[OutgoingRecord]) -> None:
         async for attempt in stamina.retry_context(
             on=TransientError, attempts=None, timeout=PUBLISH_PATIENCE
         ):
             with attempt:
-                await self._publish(records)
+                if not self._stale(window):
+                    await self._publish(records)
 
     async def _commit_settled(self) -> None:
         async for attempt in stamina.retry_context(on=TransientError, attempts=None, timeout=COMMIT_PATIENCE):

@@ -9,10 +9,11 @@ from typing import Protocol
 import stamina
 import structlog
 
-from mediagate import metrics
+from mediagate import failpoints, metrics
 from mediagate.dead_letters import dead_letter
 from mediagate.errors import StopError, TransientError
 from mediagate.events import Decision, Event, Outcome, OutgoingRecord, UploadCompleted
+from mediagate.failpoints import Step
 from mediagate.media import MediaType
 from mediagate.policy import Policy
 from mediagate.scanners import ScanItem, Unscannable
@@ -84,6 +85,10 @@ class WindowScan:
         """Why nothing can be decided now; None where all is well."""
         return next((f"{media_type}s wait: {why}" for media_type, why in self._paused.items()), None)
 
+    def is_paused(self, media_type: MediaType) -> bool:
+        """Whether a window of the media type waits for what is away: a scanner, S3 or PostgreSQL."""
+        return media_type in self._paused
+
     async def decide(self, arrivals: Sequence[Arrival]) -> Sequence[OutgoingRecord]:
         """One record per arrival: its decision or its dead letter."""
         records = [self._dead_letter(arrival) for arrival in arrivals if arrival.fault is not None]
@@ -129,6 +134,7 @@ class WindowScan:
         await identify(self._store, [case for case in cases if not case.identified])
         await self._inspect([case for case in cases if case.finding is None and case.inspection is None])
         await self._check_block_list([case for case in cases if not case.checked])
+        failpoints.PROCESS.reach(Step.MID_SCAN)
         await self._panel.judge([case for case in cases if case.finding is None])
 
     async def _inspect(self, cases: Sequence[Case]) -> None:

@@ -1,7 +1,8 @@
 """Runs the window agents beside their batchers, and lets go of partitions in order."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,9 @@ from streams.arrivals import receiver
 from streams.batcher import Batcher, Decide
 from streams.transport import ChunkConsumer, Demand
 from streams.windows import WindowLimits
-from workers.lifecycle import stop_app, until_stop_or_failure
+from workers.lifecycle import raise_failures, stop_app, until_stop_or_failure
+from workers.watchdog import Watchdog
+from workers.watching import Watch, Work
 
 REVOKE_PATIENCE = 20.0
 """Seconds, well under Faust's broker_rebalance_timeout of 60."""
@@ -30,19 +33,35 @@ class StreamsWorker:
     """One consumer group member that windows, scans and decides."""
 
     def __init__(
-        self, settings: StreamsSettings, topics: Topics, publisher: Publisher, decide: Decide, scratch: Path
+        self,
+        settings: StreamsSettings,
+        topics: Topics,
+        publisher: Publisher,
+        decide: Decide,
+        scratch: Path,
+        is_paused: Callable[[MediaType], bool] = lambda media_type: False,
     ) -> None:
         self._demand = Demand()
         self._app = make_streams_app(settings, self._demand, scratch)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         source_buckets = settings.source_buckets | {settings.temp_bucket}
         self._batchers: list[Batcher] = []
+        works = []
         for media_type in MediaType:
             topic = topics.upload_completed(media_type).name
-            batcher = self._batcher(settings, media_type, topic, publisher, decide)
+            paused = partial(is_paused, media_type)
+            batcher = self._batcher(settings, media_type, topic, publisher, decide, paused)
             receive = receiver(media_type, source_buckets)
             add_window_agent(self._app, topic, media_type, receive, batcher, self._fail)
             self._batchers.append(batcher)
+            works.append(_work(settings, media_type, topic, batcher, paused))
+        self._watch = Watch(
+            self._app,
+            settings.kafka_bootstrap_servers,
+            settings.streams_group,
+            settings.watchdog_timeout.total_seconds(),
+            works,
+        )
         self._app.on_partitions_revoked.connect(self._on_partitions_revoked)
 
     @property
@@ -53,15 +72,16 @@ class StreamsWorker:
         return "Kafka: the consumer has crashed" if self._app.crashed else None
 
     async def run(self, stop: asyncio.Event, *background: asyncio.Task[None]) -> None:
-        """Works until `stop` is set, then drains; raises what ended it or `background`."""
+        """Works until `stop` is set, then drains; raises what ended it, or `background`, which it cancels."""
         runners = [asyncio.create_task(batcher.run()) for batcher in self._batchers]
+        others = [asyncio.create_task(self._watch.run()), *background]
         try:
-            await self._app.start()
-            await until_stop_or_failure(self._app, stop, self._failed, *runners, *background)
+            await until_stop_or_failure(self._app, stop, self._failed, *runners, *others)
+            _cancel(others)
             await self._release(SHUTDOWN_PATIENCE)
+            raise_failures(runners)
         finally:
-            for runner in runners:
-                runner.cancel()
+            _cancel([*runners, *others])
             await stop_app(self._app)
 
     def _fail(self, error: Exception) -> None:
@@ -82,6 +102,7 @@ class StreamsWorker:
         topic: str,
         publisher: Publisher,
         decide: Decide,
+        paused: Callable[[], bool],
     ) -> Batcher:
         return Batcher(
             media_type,
@@ -95,7 +116,21 @@ class StreamsWorker:
             commit=self._commit,
             wants_more=lambda wanted: self._demand.allow(topic, wanted),
             generation=lambda: int(self._app.consumer_generation_id),
+            paused=paused,
         )
 
     async def _commit(self, positions: Mapping[TP, int]) -> bool:
         return await cast(ChunkConsumer, self._app.consumer).commit_positions(positions)
+
+
+def _work(
+    settings: StreamsSettings, media_type: MediaType, topic: str, batcher: Batcher, paused: Callable[[], bool]
+) -> Work:
+    # What waits for its window to close is not stuck, however long that may take.
+    timeout = settings.watchdog_timeout + settings.max_wait(media_type)
+    return Work([topic], Watchdog(timeout.total_seconds()), lambda: batcher.progress, paused)
+
+
+def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()

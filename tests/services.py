@@ -38,19 +38,20 @@ def running_services(kind: str | None, directory: Path) -> Iterator[Services]:
     match kind or ("containers" if _docker_answers() else "embedded"):
         case "embedded":
             with Stack(directory) as stack:
-                yield _services(stack.endpoints().environment())
+                yield services_of(stack.endpoints().environment())
         case "external":
-            yield _services(os.environ)
+            yield services_of(os.environ)
         case "containers":
             from tests.containers import containers
 
             with containers(directory) as environment:
-                yield _services(environment)
+                yield services_of(environment)
         case other:
             raise ValueError(f"MEDIAGATE_TEST_SERVICES: {other!r} is not embedded, containers or external")
 
 
-def _services(environment: Mapping[str, str]) -> Services:
+def services_of(environment: Mapping[str, str]) -> Services:
+    """The services that the environment names."""
     return Services(**{name: environment[name.upper()] for name in Services.__dataclass_fields__})
 
 

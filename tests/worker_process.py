@@ -26,19 +26,7 @@ class Worker:
     def __init__(self, module: str, settings: Settings, services: Services, directory: Path) -> None:
         self._module = module
         self._directory = directory
-        self._environment = os.environ | {
-            **services.environment(),
-            "DATABASE_URL": str(settings.database_url),
-            "TOPICS_FILE": str(settings.topics_file),
-            "SINKS_GROUP": settings.sinks_group,
-            "STREAMS_GROUP": settings.streams_group,
-            "TEMP_BUCKET": settings.temp_bucket,
-            "QUARANTINE_BUCKET": settings.quarantine_bucket,
-            "BUCKETS": json.dumps(dict(settings.buckets)),
-            "DEFAULT_BUCKET": settings.default_bucket,
-            "POLICY_FILE": str(ROOT / "policy.yaml"),
-            "PYTHONPATH": str(ROOT),
-        }
+        self._environment = environment_of(settings, services)
 
     @asynccontextmanager
     async def running(self, **environment: str) -> AsyncIterator["Running"]:
@@ -102,6 +90,23 @@ class Running:
         with urllib3.PoolManager() as pool:
             answer = pool.request("GET", f"http://127.0.0.1:{self._port}{path}", retries=False, timeout=5)
             return answer.status, answer.data.decode()
+
+
+def environment_of(settings: Settings, services: Services) -> dict[str, str]:
+    """What a worker's process finds the test's own topics, database and buckets by."""
+    return os.environ | {
+        **services.environment(),
+        "DATABASE_URL": str(settings.database_url),
+        "TOPICS_FILE": str(settings.topics_file),
+        "SINKS_GROUP": settings.sinks_group,
+        "STREAMS_GROUP": settings.streams_group,
+        "TEMP_BUCKET": settings.temp_bucket,
+        "QUARANTINE_BUCKET": settings.quarantine_bucket,
+        "BUCKETS": json.dumps(dict(settings.buckets)),
+        "DEFAULT_BUCKET": settings.default_bucket,
+        "POLICY_FILE": str(ROOT / "policy.yaml"),
+        "PYTHONPATH": str(ROOT),
+    }
 
 
 def free_port() -> int:

@@ -11,6 +11,8 @@ from mediagate.settings import Settings
 SESSION_TIMEOUT = 15.0
 """Seconds until the partitions of a worker that fell silent are another's."""
 RECORDS_PER_POLL = 100
+METADATA_MAX_AGE_MS = 5_000
+"""A member that joins while Kafka restarts may know no partitions: it gets none until it has looked again."""
 
 
 def make_app(
@@ -34,6 +36,7 @@ def make_app(
         broker_session_timeout=SESSION_TIMEOUT,
         broker_heartbeat_interval=SESSION_TIMEOUT / 5,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         producer_request_timeout=30.0,
         table_standby_replicas=0,
         topic_disable_leader=True,

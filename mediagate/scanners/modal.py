@@ -9,6 +9,7 @@ import structlog
 
 from mediagate.errors import ConfigurationError, MediagateError, RefusedError, TransientError
 from mediagate.media import MediaType
+from mediagate.progress import step_ended
 from mediagate.scanners import ScanItem, Scanned, ScanResult
 from mediagate.scanners.modal_answers import Call, calls
 from mediagate.scanners.modal_function import ModalFunction
@@ -110,6 +111,8 @@ class ModalScanner:
         except MediagateError as error:
             call.tries.append(error)
             raise
+        finally:
+            step_ended()
         call.tries.append(None)
         if unknown := call.take(answer):
             log.warning("modal gave results that nobody asked for", results=unknown)

@@ -15,6 +15,7 @@ from google.cloud.vision_v1.services.image_annotator.transports import ImageAnno
 from google.oauth2 import service_account
 
 from mediagate.errors import ConfigurationError, RefusedError, StopError, TransientError
+from mediagate.progress import step_ended
 from mediagate.settings import ScannerSettings
 
 PLAINTEXT = "http://"
@@ -87,6 +88,8 @@ class VisionClient:
             )
         except GoogleAPICallError as error:
             raise _failure(error) from None
+        finally:
+            step_ended()
         if len(answer.responses) != len(requests):  # whose is which, nobody could tell
             raise TransientError(f"vision: {len(answer.responses)} answers for {len(requests)} images")
         return list(answer.responses)

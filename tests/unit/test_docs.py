@@ -34,13 +34,16 @@ def shown(value: Any) -> str:
 def settings_table() -> Iterator[str]:
     yield "| setting | default | what it is | of |"
     yield "| --- | --- | --- | --- |"
-    seen: set[str] = set()
-    models = {"all": Settings, "gateway": GatewaySettings, "streams": StreamsSettings, "sinks": SinksSettings}
-    for process, model in models.items():
-        for name, field in model.model_fields.items():
-            if name not in seen:
-                seen.add(name)
-                yield f"| `{name.upper()}` | {shown(field.get_default())} | {field.description} | {process} |"
+    models: dict[str, type[Settings]] = {
+        "gateway": GatewaySettings,
+        "streams": StreamsSettings,
+        "sinks": SinksSettings,
+    }
+    fields = {name: field for model in models.values() for name, field in model.model_fields.items()}
+    for name, field in fields.items():
+        owners = ", ".join(process for process, model in models.items() if name in model.model_fields)
+        process = "all" if name in Settings.model_fields else owners
+        yield f"| `{name.upper()}` | {shown(field.get_default())} | {field.description} | {process} |"
 
 
 def topics_table() -> Iterator[str]:

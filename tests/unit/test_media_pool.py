@@ -12,6 +12,7 @@ import pytest
 
 from mediagate.errors import StopError, TransientError
 from mediagate.media_pool import MediaPool
+from mediagate.progress import telling
 from mediagate.scanners import Unscannable
 from mediagate.scanners.reasons import Reason
 from tests import media_processes
@@ -76,6 +77,15 @@ async def test_a_hang_ends_at_its_deadline_and_the_others_go_on() -> None:
         results = await impatient.map(media_processes.hang_if_odd, [0, 1, 2])
 
     assert results == [0, Unscannable(Reason.SCAN_TIMEOUT), 2]
+
+
+async def test_every_item_that_ends_is_a_sign_of_life() -> None:
+    signs: list[str] = []
+    impatience = streams_settings(scan_timeout=timedelta(seconds=1))
+    with MediaPool(impatience) as impatient, telling(lambda: signs.append("ended")):
+        await impatient.map(media_processes.hang_if_odd, [0, 1, 2])
+
+    assert len(signs) == 3
 
 
 async def test_a_closed_pool_starts_no_processes_again() -> None:

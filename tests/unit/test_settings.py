@@ -80,3 +80,10 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = repr(load_settings(GatewaySettings))
     assert "x" * 40 not in shown
     assert "y" * 40 not in shown
+
+
+@pytest.mark.parametrize("name", ["SCAN_TIMEOUT", "VISION_TIMEOUT", "MODAL_TIMEOUT"])
+def test_the_watchdog_waits_for_every_step_of_a_scan(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "600")
+    with pytest.raises(ConfigurationError, match=f"WATCHDOG_TIMEOUT: must be longer than {name}"):
+        load_settings(StreamsSettings)

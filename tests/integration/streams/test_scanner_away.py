@@ -1,5 +1,6 @@
 """The streams process while its scanner is away, or lies: nothing is decided, and everybody is told."""
 
+import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from mediagate.scanners.opening import UNSAFE_PICTURE
 from mediagate.settings import Settings, StreamsSettings
 from mediagate.storage import S3
 from mediagate.topics import Topics
+from streams.worker import SHUTDOWN_PATIENCE
 from tests import samples
 from tests.integration.streams.broker import Broker
 from tests.services import Services
@@ -101,7 +103,8 @@ async def test_the_worker_stops_while_the_scanner_is_away(scene: Scene, outside_
 
     scene.process.signal(signal.SIGTERM)
 
-    code, output = await scene.process.ended()
+    async with asyncio.timeout(SHUTDOWN_PATIENCE / 2):  # nobody waits for a window that waits itself
+        code, output = await scene.process.ended()
     assert (code, await scene.broker.uncommitted()) == (0, 1), output
 
 

@@ -18,6 +18,7 @@ import structlog
 
 from mediagate.errors import ConfigurationError, RefusedError, TransientError
 from mediagate.media import MediaType
+from mediagate.progress import telling
 from mediagate.scanners import ScanItem, Scanned, ScanResult, Unavailable, Unscannable
 from mediagate.scanners.modal import ModalScanner
 from mediagate.scanners.modal_messages import MAX_JOBS
@@ -266,6 +267,16 @@ async def test_a_failure_that_passes_leaves_no_trace(scanner: ModalScanner, serv
     server.function = Script(ValueError("no"), RuntimeError("no"), answer(result("job-0")))
 
     assert await scanner.scan(items(1)) == [Scanned({"nsfw": 0.1})]
+
+
+async def test_every_try_is_a_sign_of_life(scanner: ModalScanner, server: ModalServer) -> None:
+    server.function = Script(RuntimeError("no"), answer(result("job-0")))
+    signs: list[str] = []
+
+    with telling(lambda: signs.append("ended")):
+        await scanner.scan(items(1))
+
+    assert len(signs) == 2
 
 
 async def test_results_that_came_are_kept_when_later_tries_fail(

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from mediagate.errors import TransientError
 from mediagate.media_pool import MediaPool
 from mediagate.policy import SCANNER_CATEGORIES
+from mediagate.progress import telling
 from mediagate.scanners import ScanItem, Scanned, ScanResult, Unavailable, Unscannable
 from mediagate.scanners.opening import UNSAFE_PICTURE
 from mediagate.scanners.reasons import Reason
@@ -188,6 +189,19 @@ async def test_tries_are_limited(vision: VisionServer, server: ObjectServer, poo
             await scanner.scan(pictures(server, 1))
 
     assert len(vision.requests) == 4
+
+
+async def test_every_try_is_a_sign_of_life(
+    vision: VisionServer, server: ObjectServer, pool: MediaPool
+) -> None:
+    vision.failures.extend([Code.UNAVAILABLE] * 2)
+    signs: list[str] = []
+
+    async with scanner_on(vision, pool) as scanner:
+        with telling(lambda: signs.append("ended")):
+            await scanner.scan(pictures(server, 1))
+
+    assert len(signs) == len(vision.requests) == 3
 
 
 async def test_a_slow_answer_ends_at_the_deadline(

@@ -12,6 +12,7 @@ from faust.types import TP
 from mediagate.errors import StopError, TransientError
 from mediagate.events import OutgoingRecord
 from mediagate.media import MediaType
+from mediagate.progress import step_ended
 from streams.arrivals import Arrival
 from streams.batcher import Batcher, Publish
 from streams.windows import WindowLimits
@@ -204,3 +205,124 @@ async def test_an_unknown_failure_ends_the_run(world: World) -> None:
         async with asyncio.timeout(DEADLINE):
             await batcher.run()
     assert world.committed == []
+
+
+async def test_takes_nothing_more_of_a_generation_that_was_released(world: World) -> None:
+    # At a shutdown records go on coming while another media type still drains.
+    world.gate.set()
+    batcher = world.batcher(max_items=2)
+    running = asyncio.create_task(batcher.run())
+    batcher.put([arrival(0)])
+    await batcher.release(patience=0)
+    batcher.put([arrival(1), arrival(2)])
+    assert batcher.idle
+    world.generation = 2
+    batcher.put([arrival(0, generation=2), arrival(1, generation=2)])
+    await world.until(lambda: len(world.committed) == 1)
+    running.cancel()
+    assert world.windows == [[0, 1]]
+    assert world.committed == [{PARTITION: 2}]
+
+
+async def test_takes_nothing_while_a_window_finishes_for_a_release(world: World) -> None:
+    batcher = world.batcher(max_items=1)
+    running = asyncio.create_task(batcher.run())
+    batcher.put([arrival(0)])
+    await world.until(lambda: len(world.windows) == 1)
+    releasing = asyncio.create_task(batcher.release(DEADLINE))
+    await asyncio.sleep(0)
+    batcher.put([arrival(1)])
+    world.gate.set()
+    await releasing
+    running.cancel()
+    assert world.windows == [[0]]
+    assert world.committed == [{PARTITION: 1}]
+    assert batcher.idle
+
+
+async def test_the_late_end_of_a_release_leaves_the_next_generation_alone(world: World) -> None:
+    async def slow_to_cancel(arrivals: Sequence[Arrival]) -> Sequence[OutgoingRecord]:
+        try:
+            return await world._decide(arrivals)
+        finally:
+            await world.gate.wait()
+
+    batcher = world.batcher(max_items=1)
+    batcher._decide = slow_to_cancel
+    running = asyncio.create_task(batcher.run())
+    batcher.put([arrival(0)])
+    await world.until(lambda: len(world.windows) == 1)
+    shutdown = asyncio.create_task(batcher.release(DEADLINE))
+    await asyncio.sleep(0)
+    await batcher.release(patience=0)
+    world.generation = 2
+    batcher.put([arrival(0, generation=2)])
+    world.gate.set()
+    await shutdown
+    batcher.put([arrival(1, generation=2)])
+    await world.until(lambda: {PARTITION: 2} in world.committed)
+    running.cancel()
+    assert world.published == [0, 1]
+
+
+async def test_a_release_waits_for_no_window_that_is_paused(world: World) -> None:
+    batcher = world.batcher(max_items=1)
+    paused = False
+    batcher._paused = lambda: paused
+    batcher.put([arrival(0)])
+    running = asyncio.create_task(batcher.run())
+    await world.until(lambda: len(world.windows) == 1)
+    releasing = asyncio.create_task(batcher.release(patience=3600))
+    await asyncio.sleep(0)
+    assert not releasing.done()
+    paused = True
+    async with asyncio.timeout(DEADLINE):
+        await releasing
+    world.gate.set()
+    running.cancel()
+    assert world.published == []
+    assert world.committed == []
+
+
+async def test_windows_and_the_steps_within_them_are_progress(world: World) -> None:
+    async def decide(arrivals: Sequence[Arrival]) -> Sequence[OutgoingRecord]:
+        step_ended()
+        return await world._decide(arrivals)
+
+    batcher = world.batcher(max_items=1)
+    batcher._decide = decide
+    batcher.put([arrival(0)])
+    running = asyncio.create_task(batcher.run())
+    await world.until(lambda: len(world.windows) == 1)
+    assert batcher.progress == 1
+    world.gate.set()
+    await batcher.release(DEADLINE)
+    running.cancel()
+    assert world.committed == [{PARTITION: 1}]
+    assert batcher.progress == 2
+
+
+async def test_sends_nothing_again_of_what_was_released(world: World) -> None:
+    generations: list[int] = []
+    acknowledged = asyncio.Event()
+
+    async def fails_when_cancelled(records: Sequence[OutgoingRecord]) -> None:
+        generations.append(world.generation)
+        await world._note()
+        try:
+            await acknowledged.wait()
+        except asyncio.CancelledError as error:
+            raise TransientError("cancelled") from error
+
+    world.gate.set()
+    batcher = world.batcher(max_items=1, publish=fails_when_cancelled)
+    running = asyncio.create_task(batcher.run())
+    batcher.put([arrival(0)])
+    await world.until(lambda: generations == [1])
+    await batcher.release(patience=0)
+    world.generation = 2
+    batcher.put([arrival(0, generation=2)])
+    acknowledged.set()
+    await world.until(lambda: len(world.committed) == 1)
+    running.cancel()
+    assert generations == [1, 2]
