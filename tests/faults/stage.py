@@ -122,8 +122,10 @@ class Stage:
         return Worker(program, (*arguments, *self.arguments.get(name, ())), environment, log)
 
     async def drained(self) -> list[int]:
-        """Tells every worker to end: their exit codes."""
-        return list(await asyncio.gather(*(worker.drained() for worker in (*self.streams, *self.sinks))))
+        """Tells every worker to end, once it has started: their exit codes."""
+        workers = (*self.streams, *self.sinks)
+        await asyncio.gather(*(worker.ready() for worker in workers))
+        return list(await asyncio.gather(*(worker.drained() for worker in workers)))
 
     async def take_in(self, uploads: Iterable[Upload], random: Random) -> None:
         """Objects, rows and events of these uploads, with duplicates, in an order of chance, once in all."""
