@@ -52,6 +52,12 @@ class Kafka:
         """What was published and quarantined, once there is news of so many uploads."""
         return await self.read([self._topics.published.name, self._topics.quarantined.name], until)
 
+    async def settled(self) -> None:
+        """Returns once every decision is committed: news may be of before a commit that was lost."""
+        async with asyncio.timeout(DEADLINE):
+            while await self.uncommitted():  # noqa: ASYNC110 - only Kafka tells
+                await asyncio.sleep(0.2)
+
     async def uncommitted(self) -> int:
         """Decisions that the group has not committed."""
         topics = [self._topics.approved.name, self._topics.rejected.name, self._topics.held.name]

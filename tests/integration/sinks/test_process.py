@@ -91,6 +91,7 @@ async def test_what_one_process_leaves_the_next_one_ends(
             assert code == (0 if number is signal.SIGTERM else -signal.SIGKILL), output
     async with sinks.running() as process:
         told = await kafka.told(len(events))
+        await kafka.settled()
         process.signal(signal.SIGTERM)
         code, output = await process.ended()
 
@@ -261,6 +262,7 @@ async def test_a_database_that_ends_every_session_delays_and_loses_nothing(
                 " where datname = current_database() and pid <> pg_backend_pid() and query like '%media_%'"
             )
         await kafka.told(len(events))
+        await kafka.settled()
         process.signal(signal.SIGTERM)
         code, output = await process.ended()
 
