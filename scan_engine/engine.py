@@ -12,7 +12,7 @@ from mediagate.remote_file import Head, read_head
 from mediagate.scanners import ScanItem, Scanned, ScanResult, Unavailable, Unscannable
 from mediagate.scanners.formats import HEAD_BYTES, detect
 from mediagate.scanners.local import LocalScanner
-from mediagate.scanners.modal_messages import PAYLOAD_TYPES, Answer, Job, JobResult, Payload
+from mediagate.scanners.modal_messages import PAYLOAD_TYPES, Answer, Job, JobResult, Payload, first_fault
 from mediagate.scanners.reasons import Reason, UndecidableError
 from mediagate.settings import MediaSettings
 
@@ -77,9 +77,7 @@ def _validated(payload: object) -> Payload:
     try:
         return Payload.model_validate(payload)
     except ValidationError as error:
-        fault = error.errors()[0]
-        field = ".".join(map(str, fault["loc"])) or "payload"
-        raise ValueError(f"{field}: {fault['msg']}") from None
+        raise ValueError(first_fault(error, "payload")) from None
 
 
 def _item(job: Job, media_type: MediaType, head: Head) -> ScanItem:

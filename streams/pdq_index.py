@@ -8,7 +8,6 @@ import numpy.typing as npt
 from mediagate.pdq import MAX_DISTANCE
 
 WORDS = 4
-HASH_BYTES = 32
 
 
 class PdqIndex:

@@ -10,7 +10,7 @@ from modal import exception
 from pydantic import SecretStr, ValidationError
 
 from mediagate.errors import RefusedError, TransientError
-from mediagate.scanners.modal_messages import Answer
+from mediagate.scanners.modal_messages import Answer, first_fault
 from mediagate.scanners.modal_pickles import refuse_pickled_code
 
 CLOSE_TIMEOUT = 2.0
@@ -120,6 +120,4 @@ def _validated(answer: object) -> Answer:
     try:
         return Answer.model_validate(answer)
     except ValidationError as error:
-        fault = error.errors()[0]
-        field = ".".join(map(str, fault["loc"])) or "answer"
-        raise TransientError(f"modal: {field}: {fault['msg']}") from None
+        raise TransientError(f"modal: {first_fault(error, 'answer')}") from None

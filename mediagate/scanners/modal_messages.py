@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from mediagate.media import MediaType
 
@@ -63,3 +63,9 @@ class Answer(_Message):
 
     model_version: str = Field(min_length=1, max_length=255)
     results: list[Any]
+
+
+def first_fault(error: ValidationError, whole: str) -> str:
+    """What is wrong first, with the field's name; `whole` names the message, where no field is at fault."""
+    fault = error.errors()[0]
+    return f"{'.'.join(map(str, fault['loc'])) or whole}: {fault['msg']}"
