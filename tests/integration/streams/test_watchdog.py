@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -86,10 +87,16 @@ async def test_an_idle_worker_goes_on(
 async def test_a_worker_takes_over_from_a_stuck_one_and_does_not_end_with_it(
     worker_settings: StreamsSettings, broker: Broker
 ) -> None:
+    # Joining a group takes two members longer than one; and the heir must see the other stuck for longer than
+    # it would be patient with itself.
+    longer, longest = (
+        worker_settings.model_copy(update={"watchdog_timeout": timedelta(seconds=times * TIMEOUT)})
+        for times in (2, 3)
+    )
     wanted: set[str] = set()
     async with (
-        watched("streams", worker_settings, "nothing") as heir,
-        watched("streams", worker_settings, "work") as stuck,
+        watched("streams", longer, "nothing") as heir,
+        watched("streams", longest, "work") as stuck,
     ):
         works = asyncio.create_task(stuck.works())
         while not works.done():  # until it has partitions
