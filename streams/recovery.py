@@ -106,13 +106,16 @@ class Recovery:
     async def _look_for_uploads(self) -> None:
         before = self._now() - self._settings.recovery_cooldown
         for row in await self._rows(self._queries.silent(self._database, before=before, batch=BATCH)):
-            if not await self._complete(row) and self._is_expired(row):
+            if await self._complete(row):
+                continue
+            if self._is_expired(row):
                 await self._queries.expire(self._database, media_id=row["media_id"], now=self._now())
                 metrics.RECOVERED.labels("expired").inc()
+            else:
+                await self._queries.looked_at(self._database, media_id=row["media_id"], now=self._now())
 
     async def _complete(self, row: Any) -> bool:
         head = await self._store.head(row["bucket"], row["key"])
-        await self._queries.looked_at(self._database, media_id=row["media_id"], now=self._now())
         if head is None:
             return False
         try:

@@ -188,7 +188,11 @@ async def test_expires_what_was_never_uploaded(
     old = await insert(database, settings, "awaiting_upload", created_at=NOW - timedelta(hours=25))
     await recovery.sweep()
     assert (await row_of(database, young))["state"] == "awaiting_upload"
-    assert (await row_of(database, old))["state"] == "expired"
+    assert (await row_of(database, young))["last_attempt_at"] == NOW
+    expired = await row_of(database, old)
+    assert expired["state"] == "expired"
+    # Noted as looked at before it is expired, it would wait for the cooldown if a crash came between.
+    assert expired["last_attempt_at"] is None
 
 
 async def test_only_one_worker_sweeps_at_a_time(recovery: Recovery, database: Pool) -> None:
