@@ -196,15 +196,16 @@ def _offsets(evidence: Evidence) -> Iterator[str]:
         answers.setdefault((record.headers.get("ce_causationid", b"").decode(),), []).append(record)
     for record in evidence.of(frozenset({evidence.layout.dead_letters})):
         answers.setdefault(_origin(record), []).append(record)
-    for number, moment in enumerate(evidence.moments):
-        for event in events:
-            if event.offset < moment.committed.get((event.topic, event.partition), 0):
-                given = [
-                    *answers.get((event.id,), []),
-                    *answers.get((event.topic, event.partition, event.offset), []),
-                ]
-                if not any(_was_there(answer, moment) for answer in given):
-                    yield f"{_name(event)} was committed at moment {number} and not answered"
+    for event in events:
+        committed = _first_committed(event, evidence.moments)
+        if committed is not None:
+            number, moment = committed
+            given = [
+                *answers.get((event.id,), []),
+                *answers.get((event.topic, event.partition, event.offset), []),
+            ]
+            if not any(_was_there(answer, moment) for answer in given):
+                yield f"{_name(event)} was committed at moment {number} and not answered"
 
 
 def _effects_before_offsets(evidence: Evidence) -> Iterator[str]:
@@ -227,6 +228,13 @@ def _dead_letters(evidence: Evidence) -> Iterator[str]:
     for letter in letters:
         if letter.value not in evidence.poison:
             yield f"{_name(letter)} is no poison: {letter.headers.get(PREFIX + 'error', b'').decode()}"
+
+
+def _first_committed(event: Record, moments: Sequence[Moment]) -> tuple[int, Moment] | None:
+    """What was answered then is answered at every later moment: topics only grow."""
+    tp = event.topic, event.partition
+    at = (each for each in enumerate(moments) if event.offset < each[1].committed.get(tp, 0))
+    return next(at, None)
 
 
 def _was_there(answer: Record, moment: Moment) -> bool:

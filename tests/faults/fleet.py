@@ -16,9 +16,11 @@ import urllib3
 from mediagate.children import die_with_parent
 from mediagate.failpoints import Action, Step
 from tests.faults.script import SESSION_TIMEOUT
-from tests.worker_process import DEADLINE, free_port
+from tests.worker_process import free_port
 
 RESTART_PAUSE = 0.5
+READY = 120.0
+"""Seconds; other faults may strike meanwhile, or a crashed service be starting."""
 DRAINED = 60.0
 POLL = 0.05
 ARMED_PATIENCE = 45.0
@@ -65,7 +67,7 @@ class Worker:
 
     async def ready(self) -> None:
         """Once a process is a member of its group, and nothing is missing."""
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(READY):
             while not await asyncio.to_thread(self._is_ready):  # noqa: ASYNC110 - only HTTP tells
                 await asyncio.sleep(POLL)
 
@@ -88,6 +90,11 @@ class Worker:
         self._signal(process, signal.SIGSTOP)
         await asyncio.sleep(PAUSE)
         self._signal(process, signal.SIGCONT)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the present process."""
+        return self._process.pid if self._process is not None and self._started.is_set() else None
 
     @property
     def armed(self) -> bool:

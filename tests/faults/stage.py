@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -46,6 +47,7 @@ FED_AT_ONCE = 6
 LOOK_DEADLINE = 20.0
 FEED_PAUSE = 1.0
 REPLAYED = 40
+READERS = 4
 POISON = b"\xff poison "
 WORKER_SETTINGS = {
     "IMAGE_BATCH_SIZE": "20",
@@ -56,6 +58,12 @@ WORKER_SETTINGS = {
     "RECOVERY_INTERVAL": "5",
     "LOG_LEVEL": "INFO",
 }
+INSERT = """
+    insert into media_jobs (media_id, user_id, file_name, file_size, mime_type, sha256, linked_to_type,
+        linked_to_id, bucket, key, etag, state, created_at, queued_at, event_published_at, attempts)
+    values ($1, 'user', $2, $3, $4, $5, $6, '1', $7, $8, $9, $10, $11, $12, $13, $14)
+    on conflict (media_id) do nothing
+"""
 AWAY = (*UNAVAILABLE, asyncpg.PostgresError, ClientError, BotoCoreError, KafkaError, TransientError)
 """What a service raises while a fault strikes it."""
 
@@ -80,6 +88,8 @@ class Stage:
     poison: list[bytes] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
     sent: list[OutgoingRecord] = field(default_factory=list)
+    spared: int = 0
+    """So many workers of each kind are never struck themselves."""
 
     @property
     def mood_file(self) -> Path:
@@ -110,8 +120,8 @@ class Stage:
             yield
 
     def workers_of(self, kind: str) -> list[Worker]:
-        """All of `streams` or of `sinks`."""
-        return self.streams if kind == "streams" else self.sinks
+        """Those of `streams` or of `sinks` that may be struck."""
+        return (self.streams if kind == "streams" else self.sinks)[self.spared :]
 
     def worker(self, name: str, number: int) -> Worker:
         """One more, not yet running."""
@@ -131,8 +141,10 @@ class Stage:
         """Objects, rows and events of these uploads, with duplicates, in an order of chance, once in all."""
         batch = list(uploads)
         now = datetime.now(UTC)
-        stored = await asyncio.gather(*(self._stored(upload, now) for upload in batch))
-        events = [event for events in stored for event in events]
+        etags = await asyncio.gather(*(self._stored(upload) for upload in batch))
+        stored = list(zip(batch, etags, strict=True))
+        await self._patiently(lambda: self._insert(stored, now))
+        events = [event for upload, etag in stored for event in self._events(upload, etag, now)]
         random.shuffle(events)
         records = [self._record(event) for event in events]
         await self._patiently(lambda: self._publish(records))
@@ -208,36 +220,36 @@ class Stage:
             self.moments,
         )
 
-    async def _stored(self, upload: Upload, now: datetime) -> list[Event[UploadCompleted]]:
-        key = f"uploads/{upload.media_id}"
-        etag = None
-        if upload.kind is not Kind.ABANDONED:
-            etag = await self._patiently(lambda: asyncio.to_thread(self._put, key, upload))
-        if upload.kind is not Kind.FOREIGN:
-            await self._patiently(lambda: self._insert(upload, key, etag, now))
+    async def _stored(self, upload: Upload) -> str | None:
+        """The object's ETag, where there is to be one."""
+        if upload.kind is Kind.ABANDONED:
+            return None
+        etag: str = await self._patiently(lambda: asyncio.to_thread(self._put, upload))
+        return etag
+
+    def _events(self, upload: Upload, etag: str | None, now: datetime) -> list[Event[UploadCompleted]]:
         if etag is None or upload.kind in {Kind.OWED, Kind.SILENT}:
             return []
-        return [_event(upload, self.settings.temp_bucket, key, etag, now)] * upload.times
+        return [_event(upload, self.settings.temp_bucket, etag, now)] * upload.times
 
-    def _put(self, key: str, upload: Upload) -> str:
+    def _put(self, upload: Upload) -> str:
         return self.client.put_object(
             Bucket=self.settings.temp_bucket,
-            Key=key,
+            Key=_key(upload),
             Body=upload.body,
             ContentType=upload.mime_type,
             ChecksumAlgorithm="SHA256",
         )["ETag"]
 
-    async def _insert(self, upload: Upload, key: str, etag: str | None, now: datetime) -> None:
+    async def _insert(self, stored: Iterable[tuple[Upload, str | None]], now: datetime) -> None:
+        rows = [self._row(upload, etag, now) for upload, etag in stored if upload.kind is not Kind.FOREIGN]
+        async with self._connection() as connection:
+            await connection.executemany(INSERT, rows, timeout=30)
+
+    def _row(self, upload: Upload, etag: str | None, now: datetime) -> tuple[object, ...]:
         waiting = upload.kind in {Kind.SILENT, Kind.ABANDONED}
         created = now - (timedelta(days=2) if waiting else timedelta(minutes=1))
-        published = None if waiting or upload.kind is Kind.OWED else now
-        await self._rows(
-            "insert into media_jobs (media_id, user_id, file_name, file_size, mime_type, sha256,"
-            " linked_to_type, linked_to_id, bucket, key, etag, state, created_at, queued_at,"
-            " event_published_at, attempts)"
-            " values ($1, 'user', $2, $3, $4, $5, $6, '1', $7, $8, $9, $10, $11, $12, $13, $14)"
-            " on conflict (media_id) do nothing",
+        return (
             upload.media_id,
             upload.file_name,
             len(upload.body),
@@ -245,12 +257,12 @@ class Stage:
             upload.sha256,
             upload.linked_to_type,
             self.settings.temp_bucket,
-            key,
+            _key(upload),
             None if waiting else etag,
             State.AWAITING_UPLOAD if waiting else State.QUEUED,
             created,
             None if waiting else created,
-            published,
+            None if waiting or upload.kind is Kind.OWED else now,
             0 if waiting else 1,
         )
 
@@ -268,11 +280,16 @@ class Stage:
         raise AssertionError("retrying ended without an answer")
 
     async def _rows(self, statement: str, *arguments: object) -> list[dict[str, Any]]:
+        async with self._connection() as connection:
+            return [dict(row) for row in await connection.fetch(statement, *arguments, timeout=30)]
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
         connection = await asyncpg.connect(str(self.settings.database_url), timeout=10)
         try:
-            return [dict(row) for row in await connection.fetch(statement, *arguments, timeout=30)]
+            yield connection
         finally:
-            await connection.close()
+            await connection.close(timeout=10)
 
     async def _open(self) -> dict[str, int]:
         """What is not at its end, by what it is."""
@@ -340,7 +357,9 @@ class Stage:
         return [TopicPartition(each.name, n) for each in self.topics.all() for n in range(each.partitions)]
 
     def _objects(self) -> dict[tuple[str, str], str]:
-        return {place: self._sha256(*place) for place in self._keys()}
+        places = list(self._keys())
+        with ThreadPoolExecutor(READERS) as pool:
+            return dict(zip(places, pool.map(lambda place: self._sha256(*place), places), strict=True))
 
     def _keys(self) -> Iterator[tuple[str, str]]:
         pages = self.client.get_paginator("list_objects_v2")
@@ -379,13 +398,17 @@ def _with_port(url: str, port: int) -> str:
     return urlunsplit(parts._replace(netloc=f"{user}@{HOST}:{port}"))
 
 
-def _event(upload: Upload, bucket: str, key: str, etag: str, now: datetime) -> Event[UploadCompleted]:
+def _key(upload: Upload) -> str:
+    return f"uploads/{upload.media_id}"
+
+
+def _event(upload: Upload, bucket: str, etag: str, now: datetime) -> Event[UploadCompleted]:
     kind = EventType.UPLOAD_COMPLETED
     data = UploadCompleted(
         media_id=upload.media_id,
         user_id="user",
         bucket=bucket,
-        key=key,
+        key=_key(upload),
         etag=etag,
         size=len(upload.body),
         mime_type=upload.mime_type,

@@ -1,6 +1,7 @@
 """Faults of every kind, several at once, in an order of chance, while uploads come in.
 
-FAULTS=short: every fault once. FAULTS=long: again and again for FAULTS_MINUTES. FAULTS_SEED repeats a run.
+FAULTS=short: every fault once. FAULTS=long: episodes of them for FAULTS_MINUTES, after each of which all must
+come to rest. FAULTS_SEED repeats a run.
 """
 
 import asyncio
@@ -8,7 +9,8 @@ import os
 import secrets
 import sys
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 
@@ -17,39 +19,41 @@ from tests.faults.faults import Fault, Lane, faults
 from tests.faults.fleet import MissedError
 from tests.faults.report import Report
 from tests.faults.stage import Stage
-from tests.faults.uploads import chance, uploads
+from tests.faults.uploads import Upload, chance, uploads
+
+Strike = tuple[Fault, Random]
 
 ROOT = Path(__file__).parents[2]
 REPORT = ROOT / ".devstack" / "faults-report.md"
-STREAMS, SINKS = 2, 2
 BETWEEN_MOMENTS = 10.0
 LONG = os.environ.get("FAULTS") == "long"
 MINUTES = float(os.environ.get("FAULTS_MINUTES", "60"))
+EPISODE = 150.0
+"""Seconds of a long run's episode."""
+WORKERS, SPARED, FEEDERS, FED_AT_ONCE, PATIENCE = (3, 1, 4, 20, 600.0) if LONG else (2, 0, 2, 8, 60.0)
+"""Of a long run one worker of each kind is never struck itself: only a long life shows a leak."""
 LEAST_KILLS = 20
 TRIES = 3
-FED_AT_ONCE, PATIENCE = (24, 600.0) if LONG else (6, 60.0)
-TIMES = {"kill streams": 6, "kill sinks": 6}
+TIMES = {"kill streams": 6, "kill sinks": 6} | ({"kafka crashes": 2, "postgres crashes": 2} if LONG else {})
 """Times in a round, of which every other fault has one."""
 
 
 async def test_nothing_is_lost_and_nothing_is_done_twice(stage: Stage) -> None:
     seed = int(os.environ.get("FAULTS_SEED") or secrets.randbelow(2**32))
     sys.stdout.write(f"FAULTS_SEED={seed}\n")
-    random, report, enough = chance(seed), Report(seed), asyncio.Event()
-    started = time.monotonic()
-    async with stage.workers(STREAMS, SINKS):
-        async with asyncio.TaskGroup() as tasks:
-            source, order = uploads(chance(random.getrandbits(32))), chance(random.getrandbits(32))
-            tasks.create_task(stage.feed(source, order, enough, FED_AT_ONCE))
-            tasks.create_task(look_now_and_then(stage, enough))
-            await strike(stage, random, report, started + (MINUTES * 60 if LONG else 0))
-            enough.set()
-        report.seconds = time.monotonic() - started
-        report.violations += await come_to_rest(stage)
-        report.settled_after = time.monotonic() - started - report.seconds
+    random, report = chance(seed), Report(seed)
+    source, feeding = uploads(chance(random.getrandbits(32))), chance(random.getrandbits(32))
+    lanes = {lane: _order(lane, chance(random.getrandbits(32))) for lane in Lane}
+    stage.spared, started = SPARED, time.monotonic()
+    async with stage.workers(WORKERS, WORKERS):
+        while not report.episodes or (LONG and time.monotonic() < started + MINUTES * 60):
+            async with coming_in(stage, source, feeding):
+                await strike(stage, lanes, report)
+            report.add(await come_to_rest(stage, report), stage)
         await stage.look()
         exits = await stage.drained()
         report.violations += [f"a worker drained and ended with {code}" for code in exits if code]
+    report.seconds = time.monotonic() - started
     evidence = await stage.evidence()
     report.violations += violations(evidence)
     REPORT.parent.mkdir(exist_ok=True)
@@ -59,20 +63,33 @@ async def test_nothing_is_lost_and_nothing_is_done_twice(stage: Stage) -> None:
     assert report.kills >= LEAST_KILLS
 
 
-async def come_to_rest(stage: Stage) -> list[str]:
-    """What is still open when patience ends; usually nothing."""
+@asynccontextmanager
+async def coming_in(stage: Stage, source: Iterator[Upload], random: Random) -> AsyncIterator[None]:
+    """Inside, uploads come in, and offsets are compared now and then."""
+    enough = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(FEEDERS):
+            tasks.create_task(stage.feed(source, chance(random.getrandbits(32)), enough, FED_AT_ONCE))
+        tasks.create_task(look_now_and_then(stage, enough))
+        yield
+        enough.set()
+
+
+async def come_to_rest(stage: Stage, report: Report) -> float:
+    """Seconds that it took; what is still open when patience ends is a violation."""
+    began = time.monotonic()
     try:
         await stage.settled(PATIENCE)
     except TimeoutError as error:
-        return [f"not at rest {error}"]
-    return []
+        report.violations.append(f"not at rest {error}")
+    return time.monotonic() - began
 
 
-async def strike(stage: Stage, random: Random, report: Report, until: float) -> None:
-    """Rounds of all faults, the lanes beside each other; one round at least."""
+async def strike(stage: Stage, lanes: Mapping[Lane, Iterator[Strike]], report: Report) -> None:
+    """An episode, the lanes beside each other: every fault once, or for as long as an episode takes."""
     async with asyncio.TaskGroup() as tasks:
-        for lane in Lane:
-            tasks.create_task(_strike_lane(stage, lane, chance(random.getrandbits(32)), report, until))
+        for lane, order in lanes.items():
+            tasks.create_task(_strike_lane(stage, lane, order, report))
 
 
 async def look_now_and_then(stage: Stage, enough: asyncio.Event) -> None:
@@ -82,16 +99,16 @@ async def look_now_and_then(stage: Stage, enough: asyncio.Event) -> None:
         await asyncio.sleep(BETWEEN_MOMENTS)
 
 
-async def _strike_lane(stage: Stage, lane: Lane, random: Random, report: Report, until: float) -> None:
-    while True:
-        for fault in _round(lane, random):
-            if await _struck(stage, fault, chance(random.getrandbits(32))):
-                report.struck[fault.name] += 1
-                report.kills += fault.kills
-            else:
-                report.missed[fault.name] += 1
-        if time.monotonic() >= until:
-            return
+async def _strike_lane(stage: Stage, lane: Lane, order: Iterator[Strike], report: Report) -> None:
+    until, once = time.monotonic() + EPISODE, len(_round(lane))
+    while (time.monotonic() < until) if LONG else once:
+        once -= 1
+        fault, random = next(order)
+        if await _struck(stage, fault, random):
+            report.struck[fault.name] += 1
+            report.kills += fault.kills
+        else:
+            report.missed[fault.name] += 1
 
 
 async def _struck(stage: Stage, fault: Fault, random: Random) -> bool:
@@ -103,7 +120,14 @@ async def _struck(stage: Stage, fault: Fault, random: Random) -> bool:
     return False
 
 
-def _round(lane: Lane, random: Random) -> list[Fault]:
-    chosen = [each for each in faults() if each.lane is lane for _ in range(TIMES.get(each.name, 1))]
-    random.shuffle(chosen)
-    return chosen
+def _order(lane: Lane, random: Random) -> Iterator[Strike]:
+    """Rounds without end, each with every fault of the lane in an order of chance."""
+    while True:
+        chosen = _round(lane)
+        random.shuffle(chosen)
+        for fault in chosen:
+            yield fault, chance(random.getrandbits(32))
+
+
+def _round(lane: Lane) -> list[Fault]:
+    return [each for each in faults() if each.lane is lane for _ in range(TIMES.get(each.name, 1))]
