@@ -1,7 +1,7 @@
 """Known bytes: what a scanner said of them, kept by (sha256, scanner, model version), and scans under way."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from mediagate.database import ACQUIRE_DEADLINE, load_queries, meanings
+from mediagate.database import ACQUIRE_DEADLINE, UNAVAILABLE, load_queries, meanings
 from mediagate.scanners import Scanned
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ class Verdicts:
                 ours = [names[row["name"]] async for row in QUERIES.claim(connection, names=list(names))]
             yield frozenset(ours)
         finally:
-            await self._database.release(connection)
+            with suppress(*UNAVAILABLE):  # the session has ended, and its claims with it
+                await self._database.release(connection)
 
     async def until_free(self, scanner: str, sha256: str) -> bool:
         """Waits while another worker has these bytes scanned; False where that takes too long."""

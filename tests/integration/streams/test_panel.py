@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from mediagate.database import connect
 from mediagate.errors import RefusedError, TransientError
 from mediagate.events import Outcome
 from mediagate.policy import Policy
@@ -14,6 +16,8 @@ from mediagate.scanners import ScanItem, Scanned, Unavailable, Unscannable
 from mediagate.scanners.routes import Route, ScannerName
 from mediagate.testing.scanner import HARMLESS, ScriptedScanner
 from streams.panel import STRIKES_ALLOWED
+from streams.verdicts import Verdicts
+from tests.faults.proxy import Mode, Proxy
 from tests.integration.streams.scene import Scene
 from tests.uploads import NOW
 
@@ -182,6 +186,20 @@ async def test_a_claim_ends_with_its_scan(scene: Scene) -> None:
             async with scene.verdicts().claimed("local", [sha256]) as theirs:
                 assert theirs == frozenset()
     assert await verdicts.until_free("local", sha256)
+
+
+async def test_what_was_judged_holds_though_the_claims_session_is_lost(
+    scene: Scene, database_url: str
+) -> None:
+    sha256, server = "0" * 64, urlsplit(database_url)
+    assert server.hostname and server.port
+    async with Proxy(server.hostname, server.port).running() as proxy:
+        pool = await connect(database_url.replace(f":{server.port}/", f":{proxy.port}/"), 1)
+        async with Verdicts(pool, now=lambda: NOW).claimed("local", [sha256]) as ours:
+            proxy.set(Mode.LOSE_REPLIES)
+        assert (ours, proxy.lost_replies) == ({sha256}, 1)
+        assert await scene.verdicts().until_free("local", sha256)
+        pool.terminate()
 
 
 @pytest.mark.usefixtures("no_backoff")

@@ -150,7 +150,7 @@ def _faults() -> Iterator[tuple[str, str, Callable[[World], object]]]:
     yield "no news", "news", lambda world: world.drop("quarantined")
     yield "news of a stranger", "news", lambda world: world.repeat("published", key=str(uuid4()).encode())
     yield "committed, never decided", "offsets", lambda world: world.drop("approved")
-    yield "committed too early", "offsets", lambda world: world.list_of("moments").append(_before(world))
+    yield "committed too early", "offsets", lambda world: world.list_of("moments").insert(0, _before(world))
     yield (
         "committed, not carried out",
         "effects_before_offsets",
