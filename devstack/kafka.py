@@ -3,7 +3,7 @@
 import socket
 import struct
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from devstack import jars
@@ -24,11 +24,12 @@ class Kafka(Service):
     """The broker; topics are not created by use."""
 
     name = "kafka"
-    port_names = ("kafka", "kafka-controller")
+    port_names = ("kafka", "kafka-controller", "kafka-behind-proxy")
 
     def __init__(self, directory: Path, state: State) -> None:
         super().__init__(directory, state)
         self.cluster_id = ""
+        self.proxy_port: int | None = None
         self._settings = self.directory / "server.properties"
         self._data = self.directory / "data"
 
@@ -36,6 +37,11 @@ class Kafka(Service):
     def bootstrap_servers(self) -> str:
         """The address for clients."""
         return f"{HOST}:{self.port}"
+
+    @property
+    def port_behind_proxy(self) -> int:
+        """Where a proxy finds the broker; who comes by it is sent to `proxy_port` from then on."""
+        return self._port("kafka-behind-proxy")
 
     def prepare(self) -> None:
         """Write the configuration and, on the first start, format the log directory."""
@@ -57,14 +63,20 @@ class Kafka(Service):
 
     def _properties(self) -> dict[str, str | int]:
         controller = f"{HOST}:{self._port('kafka-controller')}"
+        listeners = {"PLAINTEXT": self.bootstrap_servers}
+        advertised = dict(listeners)
+        if self.proxy_port is not None:
+            listeners["PROXIED"] = f"{HOST}:{self.port_behind_proxy}"
+            advertised["PROXIED"] = f"{HOST}:{self.proxy_port}"
+        protocols = ",".join(f"{name}:PLAINTEXT" for name in (*listeners, "CONTROLLER"))
         return {
             "process.roles": "broker,controller",
             "node.id": 1,
             "controller.quorum.voters": f"1@{controller}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://{self.bootstrap_servers},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap_servers}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": _addresses(listeners | {"CONTROLLER": controller}),
+            "advertised.listeners": _addresses(advertised),
+            "listener.security.protocol.map": protocols,
             "inter.broker.listener.name": "PLAINTEXT",
             "log.dirs": str(self._data),
             "auto.create.topics.enable": "false",
@@ -105,6 +117,10 @@ class Kafka(Service):
     def _java(self, main_class: str, *, heap: str) -> list[str | Path]:
         logging = f"-Dlog4j2.configurationFile={_LOG_SETTINGS.as_uri()}"
         return java_command(jars.class_path("kafka"), main_class, heap=heap, options=(logging,))
+
+
+def _addresses(listeners: Mapping[str, str]) -> str:
+    return ",".join(f"{name}://{address}" for name, address in listeners.items())
 
 
 def _listed_brokers(connection: socket.socket) -> int:

@@ -1,6 +1,7 @@
 """One embedded stack for the whole lane; a stage, and groups, of each test's own."""
 
 import os
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from devstack.stack import Stack
 from mediagate.settings import Settings
 from mediagate.storage import S3
 from mediagate.topics import Topics
-from tests.faults.stage import Stage, staged
+from tests.faults.stage import HOST, Stage, staged
 from tests.services import Services, services_of
 from tests.worker_process import environment_of
 
@@ -31,9 +32,18 @@ def no_word_of_retries() -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def kafka_listener() -> Iterator[socket.socket]:
+    """Where the proxy of the broker listens, which the broker tells its clients."""
+    with socket.create_server((HOST, 0)) as listener:
+        yield listener
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, kafka_listener: socket.socket) -> Iterator[Stack]:
     """Services that can be killed."""
-    with Stack(tmp_path_factory.mktemp("stack")) as stack:
+    stack = Stack(tmp_path_factory.mktemp("stack"))
+    stack.kafka.proxy_port = kafka_listener.getsockname()[1]
+    with stack:
         yield stack
 
 
@@ -52,10 +62,11 @@ async def stage(
     s3: S3,
     outside_client: "S3Client",
     tmp_path: Path,
+    kafka_listener: socket.socket,
 ) -> AsyncIterator[Stage]:
     """Everything but workers."""
     groups = {"streams_group": f"streams-{uuid4().hex}", "sinks_group": f"sinks-{uuid4().hex}"}
     own = Settings.model_validate(settings.model_dump() | groups)
     environment = environment_of(own, services)
-    async with staged(stack, own, topics, outside_client, tmp_path, environment) as stage:
+    async with staged(stack, own, topics, outside_client, tmp_path, environment, kafka_listener) as stage:
         yield stage

@@ -59,6 +59,7 @@ def faults() -> Sequence[Fault]:
         Fault("postgres ends every session", Lane.AROUND, _end_sessions),
         *(_network("s3", lambda stage: stage.s3, mode) for mode in Mode if mode is not Mode.PASS),
         *(_network("postgres", lambda stage: stage.postgres, mode) for mode in Mode if mode is not Mode.PASS),
+        *(_network("kafka", lambda stage: stage.kafka, mode) for mode in Mode if mode is not Mode.PASS),
         *(_scanner(mood) for mood in Mood if mood is not Mood.WELL),
         Fault("poison", Lane.AROUND, lambda stage, random: stage.poisoned(random)),
         Fault("events again", Lane.AROUND, lambda stage, random: stage.replayed(random)),

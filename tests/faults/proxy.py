@@ -24,11 +24,12 @@ class Mode(StrEnum):
 
 
 class Proxy:
-    """Stands in front of one server of the stack."""
+    """Stands in front of one server of the stack; on `listener`, where its port must be known before."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, listener: socket.socket | None = None) -> None:
         self._host = host
         self._upstream = port
+        self._listener = listener
         self._mode = Mode.PASS
         self._connections: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -44,10 +45,11 @@ class Proxy:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Proxy"]:
-        """Listens on a port of its own."""
+        """Listens."""
+        listener = self._listener.dup() if self._listener else socket.create_server((self._host, 0))
+        self.port = listener.getsockname()[1]
         async with asyncio.timeout(CONNECT_DEADLINE):
-            server = await asyncio.start_server(self._accept, self._host, 0)
-        self.port = server.sockets[0].getsockname()[1]
+            server = await asyncio.start_server(self._accept, sock=listener)
         try:
             yield self
         finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -80,6 +81,7 @@ class Stage:
     environment: dict[str, str]
     s3: Proxy
     postgres: Proxy
+    kafka: Proxy
     arguments: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Of the worker programs, beside what they need."""
     streams: list[Worker] = field(default_factory=list)
@@ -380,16 +382,20 @@ async def staged(
     client: "S3Client",
     directory: Path,
     environment: dict[str, str],
+    kafka_listener: socket.socket,
 ) -> AsyncIterator[Stage]:
-    """A stage with its proxies; workers reach S3 and PostgreSQL through them."""
+    """A stage with its proxies; workers reach all services through them."""
     async with AsyncExitStack() as held:
         s3 = await held.enter_async_context(Proxy(HOST, stack.s3.port).running())
         postgres = await held.enter_async_context(Proxy(HOST, stack.postgres.port).running())
+        behind = stack.kafka.port_behind_proxy
+        kafka = await held.enter_async_context(Proxy(HOST, behind, kafka_listener).running())
         through = {
+            "KAFKA_BOOTSTRAP_SERVERS": f"{HOST}:{kafka.port}",
             "S3_ENDPOINT_URL": f"http://{HOST}:{s3.port}",
             "DATABASE_URL": _with_port(environment["DATABASE_URL"], postgres.port),
         }
-        yield Stage(stack, settings, topics, client, directory, environment | through, s3, postgres)
+        yield Stage(stack, settings, topics, client, directory, environment | through, s3, postgres, kafka)
 
 
 def _with_port(url: str, port: int) -> str:
