@@ -13,10 +13,13 @@ from mediagate.failpoints import Action, Step
 from tests.faults.fleet import POLL, MissedError, Worker
 from tests.faults.proxy import Mode, Proxy
 from tests.faults.script import Mood
+from tests.faults.servers import freeze
 from tests.faults.stage import Stage
 
 LASTS = 3.0
 """Seconds of a fault that has a length."""
+KAFKA_FROZEN, POSTGRES_FROZEN, S3_FROZEN = 45.0, 20.0, 25.0
+"""Seconds: past every session and deadline of Kafka's clients; past COMMAND_TIMEOUT; past a RemoteFile's."""
 LATEST_HIT = {Step.MID_WINDOW: 2, Step.MID_SCAN: 2, Step.BEFORE_COMMIT: 2}
 """Of steps that are passed once a window; the others are passed once an upload."""
 EARLY = 6
@@ -56,6 +59,9 @@ def faults() -> Sequence[Fault]:
         Fault("kafka crashes", Lane.AROUND, _crash(lambda stage: stage.stack.kafka), 1),
         Fault("postgres crashes", Lane.AROUND, _crash(lambda stage: stage.stack.postgres), 1),
         Fault("s3 crashes", Lane.AROUND, _crash(lambda stage: stage.stack.s3), 1),
+        Fault("kafka freezes", Lane.AROUND, freeze(lambda stage: stage.stack.kafka, KAFKA_FROZEN)),
+        Fault("postgres freezes", Lane.AROUND, freeze(lambda stage: stage.stack.postgres, POSTGRES_FROZEN)),
+        Fault("s3 freezes", Lane.AROUND, freeze(lambda stage: stage.stack.s3, S3_FROZEN)),
         Fault("postgres ends every session", Lane.AROUND, _end_sessions),
         *(_network("s3", lambda stage: stage.s3, mode) for mode in Mode if mode is not Mode.PASS),
         *(_network("postgres", lambda stage: stage.postgres, mode) for mode in Mode if mode is not Mode.PASS),
