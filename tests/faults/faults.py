@@ -11,6 +11,7 @@ import asyncpg
 from devstack.service import Service
 from mediagate.failpoints import Action, Step
 from tests.faults.fleet import POLL, MissedError, Worker
+from tests.faults.http_proxy import Answer
 from tests.faults.proxy import Mode, Proxy
 from tests.faults.script import Mood
 from tests.faults.servers import freeze
@@ -66,6 +67,7 @@ def faults() -> Sequence[Fault]:
         *(_network("s3", lambda stage: stage.s3, mode) for mode in Mode if mode is not Mode.PASS),
         *(_network("postgres", lambda stage: stage.postgres, mode) for mode in Mode if mode is not Mode.PASS),
         *(_network("kafka", lambda stage: stage.kafka, mode) for mode in Mode if mode is not Mode.PASS),
+        *(_answers(answer) for answer in Answer if answer is not Answer.PASS),
         *(_scanner(mood) for mood in Mood if mood is not Mood.WELL),
         Fault("poison", Lane.AROUND, lambda stage, random: stage.poisoned(random)),
         Fault("events again", Lane.AROUND, lambda stage, random: stage.replayed(random)),
@@ -146,16 +148,33 @@ def _network(name: str, proxy_of: Callable[[Stage], Proxy], mode: Mode) -> Fault
         before = proxy.strikes
         proxy.set(mode)
         try:
-            await asyncio.sleep(LASTS)
-            async with asyncio.timeout(SOMEBODY_COMES):
-                while proxy.strikes == before:  # noqa: ASYNC110 - it is nobody's event
-                    await asyncio.sleep(POLL)
-        except TimeoutError:
-            raise MissedError(f"nothing passed to {name}") from None
+            await _somebody_is_struck(proxy, before)
         finally:
             proxy.set(Mode.PASS)
 
     return Fault(f"network of {name}: {mode}", Lane.AROUND, strike)
+
+
+def _answers(answer: Answer) -> Fault:
+    async def strike(stage: Stage, random: Random) -> None:
+        before = stage.s3.strikes
+        stage.s3.answer = answer
+        try:
+            await _somebody_is_struck(stage.s3, before)
+        finally:
+            stage.s3.answer = Answer.PASS
+
+    return Fault(f"s3 answers: {answer}", Lane.AROUND, strike)
+
+
+async def _somebody_is_struck(proxy: Proxy, before: int) -> None:
+    try:
+        await asyncio.sleep(LASTS)
+        async with asyncio.timeout(SOMEBODY_COMES):
+            while proxy.strikes == before:  # noqa: ASYNC110 - it is nobody's event
+                await asyncio.sleep(POLL)
+    except TimeoutError:
+        raise MissedError("nothing passed the proxy") from None
 
 
 def _scanner(mood: Mood) -> Fault:

@@ -3,9 +3,10 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
+from typing import Self
 
 CHUNK = 64 * 1024
 DELAY = 0.25
@@ -21,6 +22,18 @@ class Mode(StrEnum):
     DELAY = "delay"  # every chunk waits DELAY seconds, in both directions
     RESET = "reset"  # connections are reset, new ones at once
     LOSE_REPLIES = "lose_replies"  # requests arrive; the first byte of an answer ends the connection
+
+
+class Exchange:
+    """What passes on one connection: each gives what is sent on, and whether the connection ends with it."""
+
+    async def request(self, chunk: bytes) -> tuple[bytes, bool]:
+        """A client's bytes."""
+        return chunk, False
+
+    async def reply(self, chunk: bytes) -> tuple[bytes, bool]:
+        """The server's bytes."""
+        return chunk, False
 
 
 class Proxy:
@@ -44,7 +57,7 @@ class Proxy:
         return self.delays + self.lost_replies + self.resets
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["Proxy"]:
+    async def running(self) -> AsyncIterator[Self]:
         """Listens."""
         listener = self._listener.dup() if self._listener else socket.create_server((self._host, 0))
         self.port = listener.getsockname()[1]
@@ -62,6 +75,9 @@ class Proxy:
         self._mode = mode
         if mode is Mode.RESET:
             self._abort_all()
+
+    def _exchange(self) -> Exchange:
+        return Exchange()
 
     def _abort_all(self) -> None:
         self.resets += len(self._writers)
@@ -87,8 +103,9 @@ class Proxy:
             self._writers.discard(writer)
             return
         self._writers.add(server_writer)
-        requests = asyncio.create_task(self._carry(reader, server_writer))
-        replies = asyncio.create_task(self._carry(server_reader, writer, may_be_lost=True))
+        exchange = self._exchange()
+        requests = asyncio.create_task(self._carry(reader, server_writer, exchange.request))
+        replies = asyncio.create_task(self._carry(server_reader, writer, exchange.reply, may_be_lost=True))
         try:
             await asyncio.wait({requests, replies}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -99,7 +116,11 @@ class Proxy:
                 each.close()
 
     async def _carry(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may_be_lost: bool = False
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        change: Callable[[bytes], Awaitable[tuple[bytes, bool]]],
+        may_be_lost: bool = False,
     ) -> None:
         with suppress(ConnectionError):
             while chunk := await reader.read(CHUNK):
@@ -110,8 +131,11 @@ class Proxy:
                     self.lost_replies += 1
                     _reset(writer)
                     return
-                writer.write(chunk)
+                changed, ends = await change(chunk)
+                writer.write(changed)
                 await writer.drain()
+                if ends:
+                    return
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -33,6 +33,7 @@ from mediagate.settings import Settings
 from mediagate.topics import Topics
 from tests.faults.checker import TP, Accepted, Evidence, Layout, Moment, Record
 from tests.faults.fleet import Worker
+from tests.faults.http_proxy import HttpProxy
 from tests.faults.proxy import Proxy
 from tests.faults.script import Mood
 from tests.faults.uploads import Kind, Upload
@@ -79,7 +80,7 @@ class Stage:
     client: "S3Client"
     directory: Path
     environment: dict[str, str]
-    s3: Proxy
+    s3: HttpProxy
     postgres: Proxy
     kafka: Proxy
     arguments: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -386,7 +387,7 @@ async def staged(
 ) -> AsyncIterator[Stage]:
     """A stage with its proxies; workers reach all services through them."""
     async with AsyncExitStack() as held:
-        s3 = await held.enter_async_context(Proxy(HOST, stack.s3.port).running())
+        s3 = await held.enter_async_context(HttpProxy(HOST, stack.s3.port).running())
         postgres = await held.enter_async_context(Proxy(HOST, stack.postgres.port).running())
         behind = stack.kafka.port_behind_proxy
         kafka = await held.enter_async_context(Proxy(HOST, behind, kafka_listener).running())
