@@ -14,7 +14,7 @@ from tests.faults.fleet import POLL, MissedError, Worker
 from tests.faults.http_proxy import Answer
 from tests.faults.proxy import Mode, Proxy
 from tests.faults.script import Mood
-from tests.faults.servers import freeze
+from tests.faults.servers import end_without_room, freeze, refuse_without_room
 from tests.faults.stage import Stage
 
 LASTS = 3.0
@@ -63,6 +63,9 @@ def faults() -> Sequence[Fault]:
         Fault("kafka freezes", Lane.AROUND, freeze(lambda stage: stage.stack.kafka, KAFKA_FROZEN)),
         Fault("postgres freezes", Lane.AROUND, freeze(lambda stage: stage.stack.postgres, POSTGRES_FROZEN)),
         Fault("s3 freezes", Lane.AROUND, freeze(lambda stage: stage.stack.s3, S3_FROZEN)),
+        Fault("kafka without room", Lane.AROUND, end_without_room(lambda stage: stage.stack.kafka), 1),
+        Fault("postgres without room", Lane.AROUND, end_without_room(lambda stage: stage.stack.postgres), 1),
+        Fault("s3 without room", Lane.AROUND, refuse_without_room),
         Fault("postgres ends every session", Lane.AROUND, _end_sessions),
         *(_network("s3", lambda stage: stage.s3, mode) for mode in Mode if mode is not Mode.PASS),
         *(_network("postgres", lambda stage: stage.postgres, mode) for mode in Mode if mode is not Mode.PASS),
