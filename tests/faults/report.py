@@ -10,6 +10,7 @@ import psutil
 from mediagate.jobs import State
 from tests.faults.checker import Evidence
 from tests.faults.fleet import Worker
+from tests.faults.proxy import Proxy
 from tests.faults.stage import Stage
 
 MIB = 2**20
@@ -75,8 +76,8 @@ class Report:
             f"- faults struck: {self.struck.total()}, processes killed: {self.kills}",
             f"- faults that struck nobody, after three tries: {_listed(self.missed) or 'none'}",
             f"- workers' exits (code: times): {_listed(exits)}",
-            f"- replies lost: {stage.s3.lost_replies} of S3, {stage.postgres.lost_replies} of PostgreSQL;"
-            f" connections reset: {stage.s3.resets} and {stage.postgres.resets}",
+            *(f"- network of {name}: {_done_to(proxy)}" for name, proxy in stage.proxies.items()),
+            f"- answers of S3 spoiled: {stage.s3.spoiled}",
             f"- moments at which offsets were compared: {len(evidence.moments)}",
             f"- violations: {len(self.violations)}",
             *(f"  - {line}" for line in self.violations),
@@ -114,6 +115,12 @@ def _held(footprint: Footprint | None) -> str:
     if footprint is None:
         return "away"
     return f"{footprint.memory / MIB:.0f} MiB, {footprint.descriptors} descriptors, pid {footprint.pid}"
+
+
+def _done_to(proxy: Proxy) -> str:
+    return (
+        f"{proxy.lost_replies} replies lost, {proxy.resets} connections reset, {proxy.delays} chunks delayed"
+    )
 
 
 def _share(values: Sequence[float], share: float) -> float:

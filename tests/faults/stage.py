@@ -95,6 +95,11 @@ class Stage:
     """So many workers of each kind are never struck themselves."""
 
     @property
+    def proxies(self) -> dict[str, Proxy]:
+        """By what they stand in front of."""
+        return {"S3": self.s3, "PostgreSQL": self.postgres, "Kafka": self.kafka}
+
+    @property
     def mood_file(self) -> Path:
         """How the scanner is."""
         return self.directory / "mood"

@@ -1,7 +1,7 @@
 """Faults of every kind, several at once, in an order of chance, while uploads come in.
 
-FAULTS=short: every fault once. FAULTS=long: episodes of them for FAULTS_MINUTES, after each of which all must
-come to rest. FAULTS_SEED repeats a run.
+FAULTS=short: every fault of the workers once, and meanwhile those around them. FAULTS=long: episodes of both
+for FAULTS_MINUTES, after each of which all must come to rest. FAULTS_SEED repeats a run.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -34,7 +34,7 @@ WORKERS, SPARED, FEEDERS, FED_AT_ONCE, PATIENCE = (3, 1, 4, 20, 600.0) if LONG e
 """Of a long run one worker of each kind is never struck itself: only a long life shows a leak."""
 LEAST_KILLS = 20
 TRIES = 3
-TIMES = {"kill streams": 6, "kill sinks": 6} | ({"kafka crashes": 2, "postgres crashes": 2} if LONG else {})
+TIMES = {"kill streams": 6, "kill sinks": 6} | ({"kafka crashes": 3, "postgres crashes": 3} if LONG else {})
 """Times in a round, of which every other fault has one."""
 
 
@@ -86,10 +86,15 @@ async def come_to_rest(stage: Stage, report: Report) -> float:
 
 
 async def strike(stage: Stage, lanes: Mapping[Lane, Iterator[Strike]], report: Report) -> None:
-    """An episode, the lanes beside each other: every fault once, or for as long as an episode takes."""
+    """An episode, the lanes beside each other; of a short run every fault of the workers strikes once."""
+    until = time.monotonic() + EPISODE
     async with asyncio.TaskGroup() as tasks:
-        for lane, order in lanes.items():
-            tasks.create_task(_strike_lane(stage, lane, order, report))
+        rounds = []
+        for lane in set(Lane) - {Lane.AROUND}:
+            goes_on = _before(until) if LONG else _once(lane)
+            rounds.append(tasks.create_task(_strike_lane(stage, lanes[lane], goes_on, report)))
+        goes_on = _before(until) if LONG else lambda: not all(each.done() for each in rounds)
+        tasks.create_task(_strike_lane(stage, lanes[Lane.AROUND], goes_on, report))
 
 
 async def look_now_and_then(stage: Stage, enough: asyncio.Event) -> None:
@@ -99,16 +104,25 @@ async def look_now_and_then(stage: Stage, enough: asyncio.Event) -> None:
         await asyncio.sleep(BETWEEN_MOMENTS)
 
 
-async def _strike_lane(stage: Stage, lane: Lane, order: Iterator[Strike], report: Report) -> None:
-    until, once = time.monotonic() + EPISODE, len(_round(lane))
-    while (time.monotonic() < until) if LONG else once:
-        once -= 1
+async def _strike_lane(
+    stage: Stage, order: Iterator[Strike], goes_on: Callable[[], bool], report: Report
+) -> None:
+    while goes_on():
         fault, random = next(order)
         if await _struck(stage, fault, random):
             report.struck[fault.name] += 1
             report.kills += fault.kills
         else:
             report.missed[fault.name] += 1
+
+
+def _before(until: float) -> Callable[[], bool]:
+    return lambda: time.monotonic() < until
+
+
+def _once(lane: Lane) -> Callable[[], bool]:
+    left = iter(_round(lane))
+    return lambda: next(left, None) is not None
 
 
 async def _struck(stage: Stage, fault: Fault, random: Random) -> bool:
