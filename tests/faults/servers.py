@@ -2,7 +2,7 @@
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from random import Random
 
@@ -24,15 +24,15 @@ LIMIT_TIMEOUT = 10.0
 
 
 @contextmanager
-def frozen(service: Service) -> Iterator[None]:
-    """No process of the service runs inside."""
-    stopped = []
+def frozen(service: Service) -> Iterator[Sequence[psutil.Process]]:
+    """These, all processes of the service, do not run inside."""
+    stopped: list[psutil.Process] = []
     try:
         for process in _family(service):
             stopped.append(process)
             with suppress(psutil.NoSuchProcess):
                 process.suspend()
-        yield
+        yield stopped
     finally:
         for process in stopped:
             with suppress(psutil.NoSuchProcess):
@@ -55,10 +55,10 @@ def freeze(service_of: ServiceOf, seconds: float) -> Strike:
 
     async def strike(stage: Stage, _: Random) -> None:
         service = service_of(stage)
-        with frozen(service):
+        with frozen(service) as processes:
             await asyncio.sleep(seconds)
-            if await asyncio.to_thread(service.is_ready):
-                raise MissedError(f"{service.name} is not frozen")
+            if any(runs(each) and each.status() != psutil.STATUS_STOPPED for each in processes):
+                raise MissedError(f"{service.name} was not frozen all the time")
         await _answering(service)
 
     return strike
