@@ -392,7 +392,8 @@ async def staged(
 ) -> AsyncIterator[Stage]:
     """A stage with its proxies; workers reach all services through them."""
     async with AsyncExitStack() as held:
-        s3 = await held.enter_async_context(HttpProxy(HOST, stack.s3.port).running())
+        s3_port = urlsplit(str(settings.s3_endpoint_url)).port or 80
+        s3 = await held.enter_async_context(HttpProxy(HOST, s3_port).running())
         postgres = await held.enter_async_context(Proxy(HOST, stack.postgres.port).running())
         behind = stack.kafka.port_behind_proxy
         kafka = await held.enter_async_context(Proxy(HOST, behind, kafka_listener).running())
