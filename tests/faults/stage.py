@@ -49,7 +49,7 @@ FED_AT_ONCE = 6
 LOOK_DEADLINE = 20.0
 FEED_PAUSE = 1.0
 REPLAYED = 40
-READERS = 4
+READERS = PUTTERS = 4
 POISON = b"\xff poison "
 WORKER_SETTINGS = {
     "IMAGE_BATCH_SIZE": "20",
@@ -91,6 +91,8 @@ class Stage:
     poison: list[bytes] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
     sent: list[OutgoingRecord] = field(default_factory=list)
+    putters: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(PUTTERS))
+    """Uploads that S3 keeps waiting do not keep those waiting who let it go on."""
     spared: int = 0
     """So many workers of each kind are never struck themselves."""
 
@@ -232,7 +234,8 @@ class Stage:
         """The object's ETag, where there is to be one."""
         if upload.kind is Kind.ABANDONED:
             return None
-        etag: str = await self._patiently(lambda: asyncio.to_thread(self._put, upload))
+        loop = asyncio.get_running_loop()
+        etag: str = await self._patiently(lambda: loop.run_in_executor(self.putters, self._put, upload))
         return etag
 
     def _events(self, upload: Upload, etag: str | None, now: datetime) -> list[Event[UploadCompleted]]:
