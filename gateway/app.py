@@ -19,6 +19,7 @@ from gateway.requests import MAX_BODY_BYTES
 from gateway.routes import MediaRoutes, OperationRoutes
 from gateway.service import UploadService, UploadTerms
 from gateway.uploads import UploadRules
+from mediagate import failpoints
 from mediagate.database import connect
 from mediagate.errors import ConfigurationError
 from mediagate.logs import configure_logs
@@ -49,6 +50,7 @@ async def serve(stopping: asyncio.Event) -> None:
     """Connects, checks, listens, and drains when the process is told to end."""
     settings = load_settings(GatewaySettings)
     configure_logs("gateway", settings.log_level, settings.log_format)
+    failpoints.PROCESS.arm(settings.failpoints)
     async with AsyncExitStack() as stack:
         app = await wire(settings, stack)
         runner = web.AppRunner(app, **SERVER_OPTIONS)

@@ -22,9 +22,11 @@ from gateway.models import (
 )
 from gateway.problems import FieldError, ProblemError
 from gateway.uploads import fingerprint, temp_key
+from mediagate import failpoints
 from mediagate.database import UNAVAILABLE
 from mediagate.errors import TransientError
 from mediagate.events import encode
+from mediagate.failpoints import Step
 from mediagate.jobs import Acceptance, State, UploadDiffersError, accept, upload_completed
 from mediagate.metrics import EVENTS_OWED
 from mediagate.publisher import Publisher
@@ -78,6 +80,7 @@ class UploadService:
             )
         wanted = self._new_job(caller, request, idempotency_key)
         job = await self._jobs.insert(wanted)
+        failpoints.PROCESS.reach(Step.AFTER_INSERT)
         if job.request_fingerprint != wanted.request_fingerprint:
             raise ProblemError(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -174,7 +177,9 @@ class UploadService:
         event = upload_completed(row, FIRST_ATTEMPT, SOURCE, now, traceparent)
         topic = self._topics.upload_completed(event.data.media_type)
         try:
+            failpoints.PROCESS.reach(Step.AFTER_QUEUE)
             await self._publisher.publish([encode(event, topic.name)])
+            failpoints.PROCESS.reach(Step.AFTER_ANNOUNCE)
             await self._jobs.mark_event_published(event.data.media_id, self._clock())
         except (TransientError, *UNAVAILABLE) as error:
             EVENTS_OWED.inc()

@@ -17,6 +17,9 @@ from mediagate.errors import TransientError
 class Step(StrEnum):
     """Where a process can be struck."""
 
+    AFTER_INSERT = "gateway.after_insert"  # the row is made, the client has no answer
+    AFTER_QUEUE = "gateway.after_queue"  # the row is queued, its event is not published
+    AFTER_ANNOUNCE = "gateway.after_publish"  # the event is out, the row does not say so
     MID_WINDOW = "streams.mid_window"  # records have arrived, their window is open
     MID_SCAN = "streams.mid_scan"  # a window is inspected, no scanner was asked
     BEFORE_COMMIT = "streams.before_commit"  # the broker has a window's decisions, the group no offsets

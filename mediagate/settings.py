@@ -106,6 +106,9 @@ class Settings(DatabaseSettings, TopicSettings):
         default="INFO", description="Lowest level logged"
     )
     log_format: Literal["json", "console"] = Field(default="json", description="Form of a log line")
+    failpoints: Mapping[Step, Failpoint] = Field(
+        default={}, description="Steps at which the process is struck, as JSON: for tests alone"
+    )
 
     def permanent_buckets(self) -> frozenset[str]:
         """Every bucket that published objects can stand in."""
@@ -266,9 +269,6 @@ class WorkerSettings(Settings):
     watchdog_timeout: Duration = Field(
         default=timedelta(minutes=10),
         description="Longest time without progress while records wait: then the worker ends, s",
-    )
-    failpoints: Mapping[Step, Failpoint] = Field(
-        default={}, description="Steps at which the worker is struck, as JSON: for tests alone"
     )
 
 
