@@ -33,6 +33,15 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for an upload that the gateway answered; without `media_id` where it was refused."""
+
+    key: str
+    body: str
+    media_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A Kafka record."""
 
@@ -92,6 +101,7 @@ class Evidence:
     reports: Sequence[Mapping[str, Any]] = ()
     objects: Mapping[tuple[str, str], str] = field(default_factory=dict)
     moments: Sequence[Moment] = ()
+    asked: Sequence[Asked] = ()
 
     def of(self, topics: frozenset[str]) -> list[Record]:
         """The records of these topics, oldest first within a partition."""
@@ -100,7 +110,17 @@ class Evidence:
 
 def violations(evidence: Evidence) -> list[str]:
     """One line each; none where every promise was kept."""
-    checks = (_ends, _effects, _places, _decisions, _news, _offsets, _effects_before_offsets, _dead_letters)
+    checks = (
+        _ends,
+        _effects,
+        _places,
+        _decisions,
+        _news,
+        _offsets,
+        _effects_before_offsets,
+        _dead_letters,
+        _keys,
+    )
     return [f"{check.__name__[1:]}: {line}" for check in checks for line in check(evidence)]
 
 
@@ -235,6 +255,17 @@ def _first_committed(event: Record, moments: Sequence[Moment]) -> tuple[int, Mom
     tp = event.topic, event.partition
     at = (each for each in enumerate(moments) if event.offset < each[1].committed.get(tp, 0))
     return next(at, None)
+
+
+def _keys(evidence: Evidence) -> Iterator[str]:
+    """One Idempotency-Key, one upload of one body, however often it was asked for."""
+    made: dict[str, set[tuple[str, str]]] = {}
+    for asked in evidence.asked:
+        if asked.media_id is not None:
+            made.setdefault(asked.key, set()).add((asked.body, asked.media_id))
+    for key, different in made.items():
+        if len(different) > 1:
+            yield f"key {key} made {len(different)} uploads"
 
 
 def _was_there(answer: Record, moment: Moment) -> bool:

@@ -21,8 +21,11 @@ LASTS = 3.0
 """Seconds of a fault that has a length."""
 KAFKA_FROZEN, POSTGRES_FROZEN, S3_FROZEN = 45.0, 20.0, 25.0
 """Seconds: past every session and deadline of Kafka's clients; past COMMAND_TIMEOUT; past a RemoteFile's."""
-LATEST_HIT = {Step.MID_WINDOW: 2, Step.MID_SCAN: 2, Step.BEFORE_COMMIT: 2}
-"""Of steps that are passed once a window; the others are passed once an upload."""
+LATEST_HIT = {
+    **dict.fromkeys((Step.MID_WINDOW, Step.MID_SCAN, Step.BEFORE_COMMIT), 2),
+    **dict.fromkeys((Step.AFTER_INSERT, Step.AFTER_QUEUE, Step.AFTER_ANNOUNCE), 3),
+}
+"""Of steps that are passed once a window, and once a client's upload; the others once any upload."""
 EARLY = 6
 TERMINATIONS = 4
 SOMEBODY_COMES = 30.0
@@ -35,9 +38,13 @@ END_EVERY_SESSION = (
 class Lane(StrEnum):
     """Faults of different lanes strike at the same time."""
 
+    GATEWAY = "gateway"
     STREAMS = "streams"
     SINKS = "sinks"
     AROUND = "around"
+
+
+PROCESSES = (Lane.GATEWAY, Lane.STREAMS, Lane.SINKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +61,8 @@ def faults() -> Sequence[Fault]:
     """All of them."""
     return [
         *(_at_step(step, action) for step in Step for action in (Action.KILL, Action.STOP)),
-        *(_kill(lane) for lane in (Lane.STREAMS, Lane.SINKS)),
-        *(_pause(lane) for lane in (Lane.STREAMS, Lane.SINKS)),
+        *(_kill(lane) for lane in PROCESSES),
+        *(_pause(lane) for lane in PROCESSES),
         *(_joining(lane) for lane in (Lane.STREAMS, Lane.SINKS)),
         Fault("kafka crashes", Lane.AROUND, _crash(lambda stage: stage.stack.kafka), 1),
         Fault("postgres crashes", Lane.AROUND, _crash(lambda stage: stage.stack.postgres), 1),
@@ -79,7 +86,8 @@ def faults() -> Sequence[Fault]:
 
 def lane_of(step: Step) -> Lane:
     """Whose step it is; the streams workers stand for all that publish."""
-    return Lane.SINKS if step.startswith("sinks.") else Lane.STREAMS
+    owner = step.partition(".")[0]
+    return next((lane for lane in PROCESSES if lane == owner), Lane.STREAMS)
 
 
 def some_passage(step: Step, random: Random) -> int:

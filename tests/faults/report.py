@@ -60,7 +60,7 @@ class Report:
         ends = Counter(str(job["state"]) for job in evidence.jobs)
         decisions, news = evidence.of(evidence.layout.decisions), evidence.of(evidence.layout.news)
         exits = Counter[int]()
-        for worker in (*stage.streams, *stage.sinks):
+        for worker in stage.everyone:
             exits.update(worker.ends)
         recoveries = [episode.recovery for episode in self.episodes]
         lines = [

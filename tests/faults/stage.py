@@ -31,7 +31,8 @@ from mediagate.media import MediaType
 from mediagate.publisher import KafkaPublisher
 from mediagate.settings import Settings
 from mediagate.topics import Topics
-from tests.faults.checker import TP, Accepted, Evidence, Layout, Moment, Record
+from tests.faults.checker import TP, Accepted, Asked, Evidence, Layout, Moment, Record
+from tests.faults.client import SECRET, USER, clients
 from tests.faults.fleet import Worker
 from tests.faults.http_proxy import HttpProxy
 from tests.faults.proxy import Proxy
@@ -59,11 +60,12 @@ WORKER_SETTINGS = {
     "BREAKER_PAUSE": "2",
     "RECOVERY_INTERVAL": "5",
     "LOG_LEVEL": "INFO",
+    "JWT_SECRET": SECRET,
 }
 INSERT = """
     insert into media_jobs (media_id, user_id, file_name, file_size, mime_type, sha256, linked_to_type,
         linked_to_id, bucket, key, etag, state, created_at, queued_at, event_published_at, attempts)
-    values ($1, 'user', $2, $3, $4, $5, $6, '1', $7, $8, $9, $10, $11, $12, $13, $14)
+    values ($1, $15, $2, $3, $4, $5, $6, '1', $7, $8, $9, $10, $11, $12, $13, $14)
     on conflict (media_id) do nothing
 """
 AWAY = (*UNAVAILABLE, asyncpg.PostgresError, ClientError, BotoCoreError, KafkaError, TransientError)
@@ -85,9 +87,11 @@ class Stage:
     kafka: Proxy
     arguments: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Of the worker programs, beside what they need."""
+    gateway: list[Worker] = field(default_factory=list)
     streams: list[Worker] = field(default_factory=list)
     sinks: list[Worker] = field(default_factory=list)
     accepted: list[Accepted] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
     poison: list[bytes] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
     sent: list[OutgoingRecord] = field(default_factory=list)
@@ -116,22 +120,32 @@ class Stage:
     async def workers(
         self, streams: int, sinks: int, arm: Callable[[], None] = lambda: None
     ) -> AsyncIterator[None]:
-        """So many of each, all ready at the beginning; killed at the end where they are still there.
+        """So many of each and one gateway, all ready at first; killed at the end where they are still there.
 
         `arm` is called before they start; nobody waits for one that is armed to be ready.
         """
+        self.gateway[:] = [self.worker("gateway", 0)]
         self.streams[:] = [self.worker("streams", number) for number in range(streams)]
         self.sinks[:] = [self.worker("sinks", number) for number in range(sinks)]
         arm()
         async with AsyncExitStack() as held:
-            for worker in (*self.streams, *self.sinks):
+            for worker in self.everyone:
                 await held.enter_async_context(worker.running())
-            await asyncio.gather(*(each.ready() for each in (*self.streams, *self.sinks) if not each.armed))
+            await asyncio.gather(*(each.ready() for each in self.everyone if not each.armed))
             yield
 
+    @property
+    def everyone(self) -> list[Worker]:
+        """All workers, in the order of the data."""
+        return [*self.gateway, *self.streams, *self.sinks]
+
     def workers_of(self, kind: str) -> list[Worker]:
-        """Those of `streams` or of `sinks` that may be struck."""
-        return (self.streams if kind == "streams" else self.sinks)[self.spared :]
+        """Those of `gateway`, of `streams` or of `sinks` that may be struck."""
+        return {
+            "gateway": self.gateway,
+            "streams": self.streams[self.spared :],
+            "sinks": self.sinks[self.spared :],
+        }[kind]
 
     def worker(self, name: str, number: int) -> Worker:
         """One more, not yet running."""
@@ -143,9 +157,8 @@ class Stage:
 
     async def drained(self) -> list[int]:
         """Tells every worker to end, once it has started: their exit codes."""
-        workers = (*self.streams, *self.sinks)
-        await asyncio.gather(*(worker.ready() for worker in workers))
-        return list(await asyncio.gather(*(worker.drained() for worker in workers)))
+        await asyncio.gather(*(worker.ready() for worker in self.everyone))
+        return list(await asyncio.gather(*(worker.drained() for worker in self.everyone)))
 
     async def take_in(self, uploads: Iterable[Upload], random: Random) -> None:
         """Objects, rows and events of these uploads, with duplicates, in an order of chance, once in all."""
@@ -164,12 +177,16 @@ class Stage:
     async def feed(
         self, uploads: Iterator[Upload], random: Random, enough: asyncio.Event, at_once: int = FED_AT_ONCE
     ) -> None:
-        """Takes uploads in, so many at a time, until it is enough."""
-        while not enough.is_set():
-            await self.take_in(islice(uploads, at_once), random)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(FEED_PAUSE):
-                    await enough.wait()
+        """Takes uploads in, so many at a time, until it is enough or none is left; waits for its clients."""
+        async with clients(self._address, self.accepted.append, self.asked.append) as crowd:
+            while not enough.is_set() and (batch := list(islice(uploads, at_once))):
+                for upload in batch:
+                    if upload.kind is Kind.CLIENT:
+                        await crowd.send(upload)
+                await self.take_in((each for each in batch if each.kind is not Kind.CLIENT), random)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(FEED_PAUSE):
+                        await enough.wait()
 
     async def replayed(self, random: Random) -> None:
         """Events of before come again, late and in another order."""
@@ -228,7 +245,12 @@ class Stage:
             await self._rows("select * from system_reports"),
             await asyncio.to_thread(self._objects),
             self.moments,
+            self.asked,
         )
+
+    def _address(self) -> str:
+        """Where the gateway listens now."""
+        return f"http://{HOST}:{self.gateway[0].port}"
 
     async def _stored(self, upload: Upload) -> str | None:
         """The object's ETag, where there is to be one."""
@@ -275,6 +297,7 @@ class Stage:
             None if waiting else created,
             None if waiting or upload.kind is Kind.OWED else now,
             0 if waiting else 1,
+            USER,
         )
 
     def _record(self, event: Event[UploadCompleted]) -> OutgoingRecord:
@@ -422,7 +445,7 @@ def _event(upload: Upload, bucket: str, etag: str, now: datetime) -> Event[Uploa
     kind = EventType.UPLOAD_COMPLETED
     data = UploadCompleted(
         media_id=upload.media_id,
-        user_id="user",
+        user_id=USER,
         bucket=bucket,
         key=_key(upload),
         etag=etag,

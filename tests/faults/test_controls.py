@@ -13,13 +13,14 @@ async def found_after(stage: Stage, worker_of: list[Worker], step: Step, hit: in
     """What the checker says after a kill at a step of a worker."""
     random, enough = chance("controls"), asyncio.Event()
     async with stage.workers(streams=1, sinks=1), asyncio.TaskGroup() as tasks:
-        tasks.create_task(stage.feed(uploads(random), random, enough))
+        feeding = tasks.create_task(stage.feed(uploads(random), random, enough))
         (worker,) = worker_of
         await worker.struck_at(step, Action.KILL, hit)
         enough.set()
+        await feeding
         await stage.read_to_the_end()
         await stage.look()
-        assert await stage.drained() == [0, 0]
+        assert await stage.drained() == [0, 0, 0]
     return violations(await stage.evidence())
 
 

@@ -23,18 +23,19 @@ FREE = struct.Struct(">I4s16s")
 
 
 class Kind(StrEnum):
-    """How an upload comes to the pipeline; the rest of them by the gateway's event."""
+    """How an upload comes to the pipeline."""
 
-    QUEUED = "queued"
+    QUEUED = "queued"  # a row and its event
+    CLIENT = "client"  # by the gateway, as a client does: asks for a URL, uploads, says that it has
     FOREIGN = "foreign"  # an upstream service's event, without a row
     OWED = "owed"  # a row whose event was never published
     SILENT = "silent"  # uploaded, and never completed by the client
     ABANDONED = "abandoned"  # never uploaded
 
 
-WEIGHTS = {Kind.QUEUED: 84, Kind.FOREIGN: 8, Kind.OWED: 3, Kind.SILENT: 3, Kind.ABANDONED: 2}
+WEIGHTS = {Kind.QUEUED: 62, Kind.CLIENT: 22, Kind.FOREIGN: 8, Kind.OWED: 3, Kind.SILENT: 3, Kind.ABANDONED: 2}
 DAMAGED, VIDEO, REPEATED, DUPLICATE, COMMON_NAME = 0.03, 0.05, 0.05, 0.1, 0.1
-"""Shares: bytes that decode as nothing, videos, bytes of before, events sent twice, one file name."""
+"""Shares: bytes that decode as nothing, videos, bytes of before, sent twice, one file name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Upload:
     linked_to_type: str
     damaged: bool
     times: int
-    """How often its event is sent."""
+    """How often its event is sent, or a client's requests at once."""
 
     @property
     def sha256(self) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from mediagate.events import EventType, event_id
 from mediagate.jobs import State
-from tests.faults.checker import Accepted, Evidence, Layout, Moment, Record, violations
+from tests.faults.checker import Accepted, Asked, Evidence, Layout, Moment, Record, violations
 
 LAYOUT = Layout(
     frozenset({"uploads"}),
@@ -21,6 +21,8 @@ LAYOUT = Layout(
 POISON = b"poison"
 DECISIONS = {State.PUBLISHED: "approved", State.QUARANTINED: "rejected", State.NEEDS_REVIEW: "held"}
 KINDS = {"approved": EventType.APPROVED, "rejected": EventType.REJECTED, "held": EventType.HELD}
+ANSWERS = [("{}", "1"), ("{}", "1"), ("{'other': 1}", None)]
+"""To requests for an upload under one key."""
 NEWS = {State.PUBLISHED: EventType.PUBLISHED, State.QUARANTINED: EventType.QUARANTINED}
 
 
@@ -29,7 +31,7 @@ class World:
 
     def __init__(self) -> None:
         self.ids = {state: uuid4() for state in (*DECISIONS, State.EXPIRED)}
-        self.evidence = Evidence(LAYOUT, [], [POISON], [], [], [], [], {("temp", "canary/1"): "c"}, [])
+        self.evidence = Evidence(LAYOUT, [], [POISON], [], [], [], [], {("temp", "canary/1"): "c"}, [], [])
         for state, media_id in self.ids.items():
             sha256 = None if state is State.EXPIRED else f"hash of {state}"
             self.list_of("accepted").append(Accepted(str(media_id), sha256, state))
@@ -42,6 +44,7 @@ class World:
         origin = {"topic": b"uploads", "partition": b"0", "offset": b"3"}
         self.send("dead", POISON, {f"dead-letter-{name}": value for name, value in origin.items()}, key=None)
         self.list_of("moments").append(self.moment())
+        self.list_of("asked").extend(Asked("key", body, answer) for body, answer in ANSWERS)
 
     def list_of(self, name: str) -> list[Any]:
         found = getattr(self.evidence, name)
@@ -158,6 +161,16 @@ def _faults() -> Iterator[tuple[str, str, Callable[[World], object]]]:
     )
     yield "poison that vanished", "dead_letters", lambda world: world.drop("dead")
     yield "poison that changed", "dead_letters", lambda world: world.change("dead", value=b"other")
+    yield (
+        "two uploads of one key",
+        "keys",
+        lambda world: world.list_of("asked").append(Asked("key", "{}", "2")),
+    )
+    yield (
+        "a key that two bodies share",
+        "keys",
+        lambda world: world.list_of("asked").append(Asked("key", "{'other': 1}", "1")),
+    )
 
 
 def _other_id(world: World) -> dict[str, bytes]:
