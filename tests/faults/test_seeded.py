@@ -28,8 +28,8 @@ REPORT = ROOT / ".devstack" / "faults-report.md"
 BETWEEN_MOMENTS = 10.0
 LONG = os.environ.get("FAULTS") == "long"
 MINUTES = float(os.environ.get("FAULTS_MINUTES", "60"))
-EPISODE = 150.0
-"""Seconds of a long run's episode."""
+QUIET, EPISODE = 60.0, 100.0
+"""Seconds of a long run in which uploads come in and nothing strikes; and then faults do."""
 WORKERS, SPARED, FEEDERS, FED_AT_ONCE, PATIENCE = (3, 1, 4, 20, 600.0) if LONG else (2, 0, 2, 8, 60.0)
 """Of a long run one worker of each kind is never struck itself: only a long life shows a leak."""
 LEAST_KILLS = 20
@@ -48,6 +48,8 @@ async def test_nothing_is_lost_and_nothing_is_done_twice(stage: Stage) -> None:
     async with stage.workers(WORKERS, WORKERS):
         while not report.episodes or (LONG and time.monotonic() < started + MINUTES * 60):
             async with coming_in(stage, source, feeding):
+                if LONG:
+                    await asyncio.sleep(QUIET)
                 await strike(stage, lanes, report)
             report.add(await come_to_rest(stage, report), stage)
         await stage.look()
