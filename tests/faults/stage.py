@@ -25,7 +25,7 @@ from devstack.stack import Stack
 from mediagate.database import UNAVAILABLE
 from mediagate.errors import TransientError
 from mediagate.events import Event, EventType, OutgoingRecord, UploadCompleted, encode, event_id
-from mediagate.jobs import State
+from mediagate.jobs import UNFINISHED, State
 from mediagate.lag import lag
 from mediagate.media import MediaType
 from mediagate.publisher import KafkaPublisher
@@ -49,6 +49,7 @@ PATIENCE = 60.0
 FED_AT_ONCE = 6
 LOOK_DEADLINE = 20.0
 FEED_PAUSE = 1.0
+MOST_IN_FLIGHT = 500
 REPLAYED = 40
 READERS = PUTTERS = 4
 POISON = b"\xff poison "
@@ -184,9 +185,22 @@ class Stage:
                     if upload.kind is Kind.CLIENT:
                         await crowd.send(upload)
                 await self.take_in((each for each in batch if each.kind is not Kind.CLIENT), random)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(FEED_PAUSE):
-                        await enough.wait()
+                await self._until_there_is_need(enough)
+
+    async def _until_there_is_need(self, enough: asyncio.Event) -> None:
+        """Whatever the machine can do, a backlog does not grow for ever."""
+        full = True
+        while full and not enough.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FEED_PAUSE):
+                    await enough.wait()
+            with suppress(*AWAY):
+                full = await self._in_flight() > MOST_IN_FLIGHT
+
+    async def _in_flight(self) -> int:
+        unfinished = "select count(*) as jobs from media_jobs where state = any($1)"
+        (row,) = await self._rows(unfinished, list(UNFINISHED))
+        return int(row["jobs"])
 
     async def replayed(self, random: Random) -> None:
         """Events of before come again, late and in another order."""

@@ -28,13 +28,15 @@ REPORT = ROOT / ".devstack" / "faults-report.md"
 BETWEEN_MOMENTS = 10.0
 LONG = os.environ.get("FAULTS") == "long"
 MINUTES = float(os.environ.get("FAULTS_MINUTES", "60"))
-QUIET = EPISODE = 100.0
+QUIET, EPISODE = 130.0, 100.0
 """Seconds of a long run in which uploads come in and nothing strikes; and then faults do."""
 WORKERS, SPARED, FEEDERS, FED_AT_ONCE, PATIENCE = (3, 1, 4, 30, 600.0) if LONG else (2, 0, 2, 8, 60.0)
 """Of a long run one worker of each kind is never struck itself: only a long life shows a leak."""
 LEAST_KILLS = 20
 TRIES = 3
-TIMES = {"kill streams": 6, "kill sinks": 6} | ({"kafka crashes": 5, "postgres crashes": 5} if LONG else {})
+OFTEN = ("kill streams", "kill sinks", "kafka crashes", "postgres crashes")
+KILLS, RESTARTS = (10, 7) if LONG else (6, 1)
+TIMES = dict(zip(OFTEN, (KILLS, KILLS, RESTARTS, RESTARTS), strict=True))
 """Times in a round, of which every other fault has one."""
 
 
