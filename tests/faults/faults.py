@@ -31,7 +31,7 @@ TERMINATIONS = 4
 SOMEBODY_COMES = 30.0
 END_EVERY_SESSION = (
     "select pg_terminate_backend(pid) from pg_stat_activity"
-    " where datname = current_database() and pid <> pg_backend_pid()"
+    " where datname = current_database() and usename = current_user and pid <> pg_backend_pid()"
 )
 
 

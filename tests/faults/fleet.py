@@ -19,7 +19,7 @@ from tests.faults.script import SESSION_TIMEOUT
 from tests.worker_process import free_port
 
 RESTART_PAUSE = 0.5
-READY = 120.0
+READY = 300.0
 """Seconds; other faults may strike meanwhile, or a crashed service be starting."""
 DRAINED = 60.0
 POLL = 0.05

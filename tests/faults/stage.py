@@ -47,6 +47,8 @@ HERE = Path(__file__).parent
 HOST = "127.0.0.1"
 PATIENCE = 60.0
 """Seconds that a service may be away for, and after the last fault until all is quiet."""
+FEEDING = 600.0
+"""Seconds; several faults in turn may keep an upload from being taken in."""
 FED_AT_ONCE = 6
 LOOK_DEADLINE = 20.0
 FEED_PAUSE = 1.0
@@ -325,7 +327,7 @@ class Stage:
             await publisher.publish(records)
 
     async def _patiently(self, call: Callable[[], Awaitable[Any]]) -> Any:
-        async for attempt in stamina.retry_context(on=AWAY, attempts=None, timeout=PATIENCE, wait_max=1.0):
+        async for attempt in stamina.retry_context(on=AWAY, attempts=None, timeout=FEEDING, wait_max=1.0):
             with attempt:
                 return await call()
         raise AssertionError("retrying ended without an answer")
