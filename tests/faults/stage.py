@@ -206,8 +206,11 @@ class Stage:
 
     async def replayed(self, random: Random) -> None:
         """Events of before come again, late and in another order."""
-        again = random.sample(self.sent, min(len(self.sent), REPLAYED))
-        await self._patiently(lambda: self._publish(again))
+        await self.send(random.sample(self.sent, min(len(self.sent), REPLAYED)))
+
+    async def send(self, records: list[OutgoingRecord]) -> None:
+        """Publishes records, in their order."""
+        await self._patiently(lambda: self._publish(records))
 
     async def poisoned(self, random: Random) -> None:
         """Records that fit no contract, one of each kind."""
@@ -244,18 +247,26 @@ class Stage:
         """Notes what the groups have committed, then how long the topics are."""
         self.moments.append(Moment(await self._committed(), await self._ends()))
 
-    async def evidence(self) -> Evidence:
-        """All that Kafka, PostgreSQL and S3 say."""
+    @property
+    def layout(self) -> Layout:
+        """The parts of topics and buckets."""
         topics = self.topics
-        layout = Layout(
+        return Layout(
             uploads=frozenset(topics.upload_completed(media_type).name for media_type in MediaType),
             decisions=frozenset({topics.approved.name, topics.rejected.name, topics.held.name}),
             news=frozenset({topics.published.name, topics.quarantined.name}),
             dead_letters=topics.dead_letter.name,
             temp_bucket=self.settings.temp_bucket,
         )
+
+    async def events(self) -> list[Record]:
+        """All on the topics of uploads, oldest first within a partition."""
+        return [record for record in await self._records() if record.topic in self.layout.uploads]
+
+    async def evidence(self) -> Evidence:
+        """All that Kafka, PostgreSQL and S3 say."""
         return Evidence(
-            layout,
+            self.layout,
             self.accepted,
             self.poison,
             await self._records(),
