@@ -98,11 +98,14 @@ class UploadService:
         job = await self._own_job(caller, media_id)
         if job.state is State.AWAITING_UPLOAD:
             acceptance, now = await self._accepted_object(job), self._clock()
-            queued = await self._jobs.queue(media_id, acceptance, now)
+            queued = None if acceptance is None else await self._jobs.queue(media_id, acceptance, now)
             if queued is not None:
                 await self._announce(queued, now, traceparent)
                 return CompletionAnswer(media_id=media_id)
+            # Somebody was faster: the upload may even have been scanned and moved by now.
             job = await self._own_job(caller, media_id)
+        if job.state is State.AWAITING_UPLOAD:
+            raise ProblemError(HTTPStatus.CONFLICT, "the file has not been uploaded yet")
         if job.state is State.EXPIRED:
             raise ProblemError(HTTPStatus.CONFLICT, "the upload has expired; ask for a new one")
         return CompletionAnswer(media_id=media_id)
@@ -159,10 +162,10 @@ class UploadService:
             raise ProblemError(HTTPStatus.NOT_FOUND, "there is no such upload")
         return job
 
-    async def _accepted_object(self, job: Job) -> Acceptance:
+    async def _accepted_object(self, job: Job) -> Acceptance | None:
         head = await self._store.head(job.bucket, job.key)
         if head is None:
-            raise ProblemError(HTTPStatus.CONFLICT, "the file has not been uploaded yet")
+            return None
         try:
             return accept(head, job.file_size, job.sha256)
         except UploadDiffersError as error:

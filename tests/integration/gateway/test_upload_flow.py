@@ -1,14 +1,20 @@
 """From a request to an event, on real Kafka, PostgreSQL and S3."""
 
+from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
 
 import asyncpg
 
+from gateway.app import create_app
+from gateway.auth import Authenticator, SharedSecret
+from gateway.jobs import Jobs
 from mediagate.events import EventType, UploadCompleted, decode, event_id
 from mediagate.settings import GatewaySettings
+from mediagate.storage import S3, ObjectHead
+from mediagate.testing.publisher import InMemoryPublisher
 from mediagate.topics import Topics
 from tests.integration.gateway.events import read_topic
-from tests.integration.gateway.uploader import Uploader, put
+from tests.integration.gateway.uploader import SECRET, Uploader, put, serving
 
 CONTENT = b"not a picture, but bytes all the same"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -60,6 +66,44 @@ async def test_videos_have_a_topic_of_their_own(
 
     assert len(await read_topic(gateway_settings, topics.upload_completed_video)) == 1
     assert await read_topic(gateway_settings, topics.upload_completed_image) == []
+
+
+class LateS3(S3):
+    """Whose HEAD comes once `meanwhile` has happened, and the object was moved away."""
+
+    meanwhile: Callable[[], Awaitable[object]]
+
+    async def head(self, bucket: str, key: str) -> ObjectHead | None:
+        await self.meanwhile()
+        await self.delete(bucket, key)
+        return await super().head(bucket, key)
+
+
+async def test_a_completion_that_another_overtook_gets_the_same_answer(
+    alice: Uploader,
+    gateway_settings: GatewaySettings,
+    topics: Topics,
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    memory_publisher: InMemoryPublisher,
+) -> None:
+    media_id = await alice.upload(CONTENT)
+    store = LateS3(gateway_settings)
+    store.meanwhile = lambda: alice.complete(media_id)
+    app = create_app(
+        settings=gateway_settings,
+        authenticator=Authenticator(SharedSecret(SECRET)),
+        jobs=Jobs(pool),
+        store=store,
+        publisher=memory_publisher,
+        topics=topics,
+        checks={},
+    )
+    async with serving(app) as client:
+        answer = await Uploader(client, "alice").complete(media_id)
+    store.close()
+
+    assert answer == (202, {"media_id": str(media_id), "state": "queued"})
+    assert memory_publisher.records == []
 
 
 async def test_a_repeated_completion_gets_the_same_answer_and_no_second_event(
