@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -75,14 +75,14 @@ class Client:
     async def upload(self, upload: Upload) -> Accepted:
         """Asks for a URL, uploads, says that it has: returns once that was accepted.
 
-        A hasty client does all of it `upload.times` at once, then takes its key for another file.
+        A hasty client sends every request `upload.times` at once, then takes its key for another file.
         """
-        media_ids = await asyncio.gather(*(self._patiently(self._done, upload) for _ in range(upload.times)))
+        media_id: str = await self._patiently(self._done, upload)
         if upload.times > 1:
             await self._patiently(self._ask, replace(upload, file_name=f"other-{upload.file_name}"))
-        return replace(upload.accepted, media_id=media_ids[0])
+        return replace(upload.accepted, media_id=media_id)
 
-    async def _patiently(self, step: Callable[[Upload], Any], upload: Upload) -> Any:
+    async def _patiently(self, step: Callable[[Upload], Awaitable[Any]], upload: Upload) -> Any:
         async for attempt in stamina.retry_context(
             on=(aiohttp.ClientError, TimeoutError, UnansweredError),
             attempts=None,
@@ -94,13 +94,21 @@ class Client:
         raise AssertionError("retrying ended without an answer")
 
     async def _done(self, upload: Upload) -> str:
-        answer = await self._ask(upload)
-        media_id = str(answer["media_id"])
-        if answer["upload"] is not None:
-            await self._put(answer["upload"], upload.body)
-        status, said = await self._post("/media/upload-complete", {"media_id": media_id})
-        assert status == HTTPStatus.ACCEPTED, said
-        return media_id
+        answers = await self._at_once(upload, lambda: self._ask(upload))
+        signed = answers[0]["upload"]
+        if signed is not None:
+            await self._at_once(upload, lambda: self._put(signed, upload.body))
+        await self._at_once(upload, lambda: self._complete(answers[0]["media_id"]))
+        return str(answers[0]["media_id"])
+
+    @staticmethod
+    async def _at_once(upload: Upload, request: Callable[[], Awaitable[Any]]) -> list[Any]:
+        """The answers to so many of the request; a failure only once all were answered."""
+        answers = await asyncio.gather(*(request() for _ in range(upload.times)), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return answers
 
     async def _ask(self, upload: Upload) -> Json:
         key, body = str(upload.media_id), _declaration(upload)
@@ -116,6 +124,10 @@ class Client:
             if response.status in ASK_ANEW or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise UnansweredError(f"S3 answers {response.status}")
             assert response.status in STORED, await response.text()
+
+    async def _complete(self, media_id: str) -> None:
+        status, answer = await self._post("/media/upload-complete", {"media_id": media_id})
+        assert status == HTTPStatus.ACCEPTED, answer
 
     async def _post(self, path: str, body: Json, headers: dict[str, str] | None = None) -> tuple[int, Json]:
         sent = {"Authorization": f"Bearer {_token()}", **(headers or {})}
