@@ -90,6 +90,8 @@ class Stage:
     kafka: Proxy
     arguments: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Of the worker programs, beside what they need."""
+    environments: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Of the worker programs, beside what all have."""
     gateway: list[Worker] = field(default_factory=list)
     streams: list[Worker] = field(default_factory=list)
     sinks: list[Worker] = field(default_factory=list)
@@ -153,7 +155,7 @@ class Stage:
     def worker(self, name: str, number: int) -> Worker:
         """One more, not yet running."""
         arguments = [str(self.mood_file)] if name == "streams" else []
-        environment = self.environment | WORKER_SETTINGS
+        environment = self.environment | WORKER_SETTINGS | self.environments.get(name, {})
         log = self.directory / f"{name}-{number}.log"
         program = HERE / f"{name}_process.py"
         return Worker(program, (*arguments, *self.arguments.get(name, ())), environment, log)
