@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 HOST = "127.0.0.1"
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds that a service may be away for, and after the last fault until all is quiet."""
 FEEDING = 600.0
 """Seconds; several faults in turn may keep an upload from being taken in."""
