@@ -93,9 +93,11 @@ class SinksWorker:
         if not self._failed.done():
             self._failed.set_exception(error)
 
-    async def _on_partitions_assigned(self, *_: Any, **__: Any) -> None:
+    async def _on_partitions_assigned(self, *sent: Any, **__: Any) -> None:
+        _, assigned = sent
         self._dispatcher.open()
         self._assigned = True
+        log.info("partitions assigned", partitions=len(assigned))
 
     async def _on_partitions_revoked(self, *_: Any, **__: Any) -> None:
         self._assigned = False

@@ -62,6 +62,7 @@ class StreamsWorker:
             settings.watchdog_timeout.total_seconds(),
             works,
         )
+        self._app.on_partitions_assigned.connect(self._on_partitions_assigned)
         self._app.on_partitions_revoked.connect(self._on_partitions_revoked)
 
     @property
@@ -87,6 +88,10 @@ class StreamsWorker:
     def _fail(self, error: Exception) -> None:
         if not self._failed.done():
             self._failed.set_exception(error)
+
+    async def _on_partitions_assigned(self, *sent: Any, **__: Any) -> None:
+        _, assigned = sent
+        log.info("partitions assigned", partitions=len(assigned))
 
     async def _on_partitions_revoked(self, *_: Any, **__: Any) -> None:
         await self._release(REVOKE_PATIENCE)
