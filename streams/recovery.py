@@ -28,6 +28,8 @@ SOURCE = "/mediagate/recovery"
 PUBLISH_GRACE = timedelta(seconds=15)
 """Longer than the gateway takes to publish a completion itself."""
 BATCH = 1000
+CLOCK_SKEW = timedelta(minutes=15)
+"""By which S3's clock may differ from ours: it refuses requests that differ by more."""
 
 log = structlog.get_logger("streams.recovery")
 
@@ -72,6 +74,7 @@ class Recovery:
                 for media_type in MediaType:
                     await self._retry_undecided(media_type)
                 await self._look_for_uploads()
+                await self._clear_late_uploads()
                 await self._gauge_ages()
             finally:
                 await self._queries.unlock(connection)
@@ -113,6 +116,12 @@ class Recovery:
                 metrics.RECOVERED.labels("expired").inc()
             else:
                 await self._queries.looked_at(self._database, media_id=row["media_id"], now=self._now())
+
+    async def _clear_late_uploads(self) -> None:
+        before = self._now() - CLOCK_SKEW
+        while rows := await self._rows(self._queries.ended_urls(self._database, before=before, batch=BATCH)):
+            await asyncio.gather(*(self._store.delete(row["bucket"], row["key"]) for row in rows))
+            await self._queries.cleared(self._database, media_ids=[row["media_id"] for row in rows])
 
     async def _complete(self, row: Any) -> bool:
         head = await self._store.head(row["bucket"], row["key"])

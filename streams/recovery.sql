@@ -54,6 +54,16 @@ returning *;
 update media_jobs set state = 'expired', finished_at = :now
 where media_id = :media_id and state = 'awaiting_upload';
 
+-- name: ended_urls(before, batch)
+-- Uploads at their end whose signed URL has ended since: by it the object may have been made once more.
+select media_id, bucket, key from media_jobs
+where state in ('published', 'quarantined', 'expired') and url_expires_at < :before
+order by url_expires_at
+limit :batch;
+
+-- name: cleared(media_ids)!
+update media_jobs set url_expires_at = null where media_id = any(:media_ids);
+
 -- name: oldest_per_state()
 select state, min(created_at) as created_at from media_jobs
 where state in ('awaiting_upload', 'queued', 'approved', 'rejected')

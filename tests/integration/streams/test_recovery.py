@@ -195,6 +195,36 @@ async def test_expires_what_was_never_uploaded(
     assert expired["last_attempt_at"] is None
 
 
+@pytest.mark.parametrize(
+    ("state", "ended", "is_cleared"),
+    [
+        ("published", 16 * MINUTE, True),
+        ("quarantined", 16 * MINUTE, True),
+        ("expired", 16 * MINUTE, True),
+        ("published", 14 * MINUTE, False),
+        ("needs_review", 16 * MINUTE, False),
+        ("unscannable", 16 * MINUTE, False),
+        ("awaiting_upload", 16 * MINUTE, False),
+        ("queued", 16 * MINUTE, False),
+        ("approved", 16 * MINUTE, False),
+    ],
+)
+async def test_clears_away_what_came_by_a_url_after_the_upload_had_ended(
+    recovery: Recovery,
+    database: Pool,
+    settings: Settings,
+    s3: S3,
+    state: str,
+    ended: timedelta,
+    is_cleared: bool,
+) -> None:
+    media_id = await insert(database, settings, state, url_expires_at=NOW - ended)
+    await s3.write(settings.temp_bucket, f"uploads/{media_id}", BYTES, "image/png")
+    await recovery.sweep()
+    assert (await s3.head(settings.temp_bucket, f"uploads/{media_id}") is None) == is_cleared
+    assert ((await row_of(database, media_id))["url_expires_at"] is None) == is_cleared
+
+
 async def test_only_one_worker_sweeps_at_a_time(recovery: Recovery, database: Pool) -> None:
     async with database.acquire() as other:
         assert await other.fetchval("select pg_try_advisory_lock(7261985)")
