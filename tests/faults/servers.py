@@ -43,11 +43,11 @@ def frozen(service: Service) -> Iterator[Sequence[psutil.Process]]:
 async def without_room(service: Service) -> AsyncIterator[None]:
     """Inside, no byte that the service writes to a file finds room."""
     try:
-        await asyncio.to_thread(_limit_files, service, "0")
+        await asyncio.to_thread(limit_files, service, "0")
         yield
     finally:
         if service.pid is not None:
-            await asyncio.to_thread(_limit_files, service, "unlimited")
+            await asyncio.to_thread(limit_files, service, "unlimited")
 
 
 def freeze(service_of: ServiceOf, seconds: float) -> Strike:
@@ -102,7 +102,8 @@ def _family(service: Service) -> Iterator[psutil.Process]:
     yield from leader.children(recursive=True)
 
 
-def _limit_files(service: Service, size: str) -> None:
+def limit_files(service: Service, size: str) -> None:
+    """The largest file that its processes may write from now on: bytes, or `unlimited`."""
     # By a program that runs as the service's user: even root may need a capability to do it to others.
     user = service.user
     with suppress(psutil.NoSuchProcess):

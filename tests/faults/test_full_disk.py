@@ -13,7 +13,7 @@ from devstack.stack import Stack
 from devstack.state import State
 from mediagate.settings import Settings
 from tests.faults.fleet import POLL
-from tests.faults.small_disk import SmallS3
+from tests.faults.small_disk import LimitedS3, SmallS3, may_mount
 from tests.faults.stage import PATIENCE, Stage
 from tests.faults.test_each_fault import uploads_coming_in
 from tests.faults.uploads import chance, uploads
@@ -23,9 +23,10 @@ COPY_REFUSED = b"S3 CopyObject: InternalError"
 
 
 @pytest.fixture
-def small_s3(stack: Stack, tmp_path: Path) -> Iterator[SmallS3]:
+def small_s3(stack: Stack, tmp_path: Path) -> Iterator[SmallS3 | LimitedS3]:
     """In the place of the stack's own, with the same keys."""
-    small = SmallS3(tmp_path, State(tmp_path / "state.json"))
+    kind = SmallS3 if may_mount(tmp_path) else LimitedS3
+    small = kind(tmp_path, State(tmp_path / "state.json"))
     small.access_key_id, small.secret_access_key = stack.s3.access_key_id, stack.s3.secret_access_key
     small.choose_ports(set())
     small.start()
@@ -34,12 +35,12 @@ def small_s3(stack: Stack, tmp_path: Path) -> Iterator[SmallS3]:
 
 
 @pytest.fixture
-async def settings(settings: Settings, small_s3: SmallS3) -> Settings:
+async def settings(settings: Settings, small_s3: SmallS3 | LimitedS3) -> Settings:
     """The test's own, on that S3."""
     return settings.model_copy(update={"s3_endpoint_url": small_s3.endpoint_url})
 
 
-async def test_a_full_disk_under_s3(stage: Stage, small_s3: SmallS3) -> None:
+async def test_a_full_disk_under_s3(stage: Stage, small_s3: SmallS3 | LimitedS3) -> None:
     random = chance("full disk")
     async with stage.workers(streams=1, sinks=0), AsyncExitStack() as held:
         await stage.take_in(islice(uploads(random), TAKEN_IN), random)
