@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -66,13 +66,18 @@ class TopicSettings(_FromEnvironment):
     topics_file: Path = Field(default=Path("topics.yaml"), description="Declared topics")
 
 
-class Settings(DatabaseSettings, TopicSettings):
-    """What the three processes share."""
+class GroupSettings(TopicSettings):
+    """What asking about the workers' progress needs."""
 
     streams_group: str = Field(
         default="mediagate-streams", description="Consumer group of the streams workers"
     )
     sinks_group: str = Field(default="mediagate-sinks", description="Consumer group of the sinks workers")
+
+
+class Settings(DatabaseSettings, GroupSettings):
+    """What the three processes share."""
+
     database_pool_size: int = Field(default=10, gt=0, description="PostgreSQL connections of a process")
     s3_endpoint_url: str | None = Field(default=None, description="S3 endpoint; unset is AWS")
     s3_public_endpoint_url: str | None = Field(
@@ -373,10 +378,10 @@ class SinksSettings(WorkerSettings):
 AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 
 
-def load_settings(model: type[AnySettings]) -> AnySettings:
-    """Settings from the environment and `.env`; raises ConfigurationError naming every faulty variable."""
+def load_settings(model: type[AnySettings], **given: Any) -> AnySettings:
+    """Settings as given, from the environment and `.env`; raises ConfigurationError that names all faults."""
     try:
-        return model()
+        return model(**given)
     except ValidationError as error:
         faults = [
             f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}".removeprefix(": ")
