@@ -24,7 +24,9 @@ def register(app: typer.Typer) -> None:
 
 
 def _table(groups: list[Progress]) -> Table:
-    table = Table("group", "topic", box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, collapse_padding=True)
+    table.add_column("group", overflow="fold")
+    table.add_column("topic", overflow="fold")
     table.add_column("partition", justify="right")
     table.add_column("lag", justify="right")
     for progress in groups:

@@ -1,6 +1,7 @@
 """`mediagate offsets`: where consumer groups stand, and setting that, as kafka-consumer-groups does."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from mediagate.cli.groups import BootstrapOption, GroupsOption, group_settings, read_groups
 from mediagate.errors import ConfigurationError
-from mediagate.offsets import Move
+from mediagate.offsets import Move, shown
 from mediagate.offsets.arguments import written_csv
 from mediagate.offsets.group import open_group
 from mediagate.offsets.options import Options
@@ -147,32 +148,26 @@ def _progress_table(progress: Progress) -> Table:
     membership = progress.membership
     count = len(membership.members)
     members = f"{count} member{'' if count == 1 else 's'}"
-    table = Table("topic", title=f"{escape(progress.group)}: {membership.state}, {members}", box=SIMPLE_HEAD)
-    for column in ("partition", "committed", "log end", "lag"):
-        table.add_column(column, justify="right")
+    table = _table(f"{progress.group}: {membership.state}, {members}", ("committed", "log\nend", "lag"))
     table.add_column("member", overflow="fold")
     for partition, position in progress.positions.items():
         table.add_row(
-            partition.topic,
-            str(partition.partition),
+            shown(partition),
             _offset(position.committed),
             _offset(position.end),
             f"{position.lag:,}",
             escape(str(membership.owner(partition) or "")),
         )
     table.add_section()
-    table.add_row("all", "", "", "", f"{progress.lag:,}", "", style="bold")
+    table.add_row("all", "", "", f"{progress.lag:,}", "", style="bold")
     return table
 
 
 def _effect_table(name: str, effect: Effect) -> Table:
-    table = Table("topic", title=escape(name), box=SIMPLE_HEAD)
-    for column in ("partition", "old offset", "new offset", "log end", "read again", "skipped"):
-        table.add_column(column, justify="right")
+    table = _table(name, ("old\noffset", "new\noffset", "log\nend", "read\nagain", "skipped"))
     for move in effect.moves:
         table.add_row(
-            move.partition.topic,
-            str(move.partition.partition),
+            shown(move.partition),
             _offset(move.position.committed),
             _offset(move.new),
             _offset(move.position.end),
@@ -182,7 +177,15 @@ def _effect_table(name: str, effect: Effect) -> Table:
     table.add_section()
     read_again = sum(move.read_again for move in effect.moves)
     skipped = sum(move.skipped for move in effect.moves)
-    table.add_row("all", "", "", "", "", f"{read_again:,}", f"{skipped:,}", style="bold")
+    table.add_row("all", "", "", "", f"{read_again:,}", f"{skipped:,}", style="bold")
+    return table
+
+
+def _table(title: str, numbers: Sequence[str]) -> Table:
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, collapse_padding=True)
+    table.add_column("partition", no_wrap=True)
+    for column in numbers:
+        table.add_column(column, justify="right", overflow="fold")
     return table
 
 
