@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mediagate.errors import ConfigurationError
@@ -43,9 +43,10 @@ partitions = st.builds(TopicPartition, st.sampled_from(["t", "media.approved", "
 
 
 @st.composite
-def positions(draw: st.DrawFn) -> Position:
+def positions(draw: st.DrawFn, *, within_log: bool = False) -> Position:
     beginning, end = sorted((draw(offsets), draw(offsets)))
-    return Position(draw(st.none() | offsets), beginning, end)
+    committed = st.integers(beginning, end) if within_log else st.none() | offsets
+    return Position(draw(committed), beginning, end)
 
 
 rules = st.sampled_from([to_earliest, to_latest, to_current]) | st.builds(
@@ -105,15 +106,11 @@ def test_read_again_and_skipped_are_the_change_of_the_lag(rule: Rule, position: 
     assert after.lag == position.lag + move.read_again - move.skipped
 
 
-@given(positions(), st.integers(-(2**41), 2**41))
+@given(positions(within_log=True), st.integers(-100, 100))
 def test_what_is_shifted_inside_the_log_is_shifted_back(position: Position, count: int) -> None:
-    if position.committed is None or position.clamped(position.committed) != position.committed:
-        return
     (move,) = plan(shift_by(count), {FIRST: position})
-    if move.warning() is None:
-        assert (
-            new(shift_by(-count), Position(move.new, position.beginning, position.end)) == position.committed
-        )
+    assume(move.warning() is None)
+    assert new(shift_by(-count), Position(move.new, position.beginning, position.end)) == position.committed
 
 
 def test_what_the_log_does_not_have_is_said() -> None:
