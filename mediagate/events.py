@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID, uuid5
 
 from cloudevents.core.base import BaseCloudEvent
+from cloudevents.core.bindings.common import get_event_factory_for_version
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka, to_binary
 from cloudevents.core.exceptions import CloudEventValidationError
 from cloudevents.core.formats.json import JSONFormat
@@ -25,6 +26,7 @@ from pydantic import (
 from mediagate.errors import DeadLetterError
 from mediagate.media import MediaType, media_type_of, safe_file_name
 
+SCANNER = "Whose scores: `vision`, `modal`, `local`; `block_list`; null where nobody scanned"
 EVENT_NAMESPACE = UUID("6f1c1f43-5d0e-4c0b-9d0a-2f6a0d7b8c11")
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
@@ -41,24 +43,24 @@ class EventModel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    media_id: UUID
+    media_id: UUID = Field(description="The upload's id")
 
 
 class UploadCompleted(EventModel):
     """An upload is complete and waits for its scan: all that the pipeline needs to know."""
 
-    user_id: Identifier
+    user_id: Identifier = Field(description="Whose upload it is")
     bucket: str = Field(min_length=3, max_length=63, description="Source bucket; must be allow-listed")
-    key: str = Field(min_length=1, max_length=1024)
+    key: str = Field(min_length=1, max_length=1024, description="Key in the source bucket")
     etag: ETag = Field(description="ETag of the accepted bytes, with its quotes")
     size: int = Field(gt=0, description="Bytes")
     mime_type: MimeType = Field(description="As declared by the uploader")
-    sha256: Sha256
-    md5: Md5 | None = None
-    linked_to_type: LinkedToType
-    linked_to_id: Identifier
-    file_name: FileName
-    occurred_at: AwareDatetime
+    sha256: Sha256 = Field(description="Of the bytes, hex")
+    md5: Md5 | None = Field(default=None, description="Of the bytes, hex")
+    linked_to_type: LinkedToType = Field(description="What the upload belongs to, such as `post`")
+    linked_to_id: Identifier = Field(description="Which one")
+    file_name: FileName = Field(description="The uploader's name of the file; path parts are removed")
+    occurred_at: AwareDatetime = Field(description="When the upload was complete")
 
     @property
     def media_type(self) -> MediaType:
@@ -71,7 +73,7 @@ class Inspection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    mime_type: str
+    mime_type: str = Field(description="As its bytes are")
     width: int = Field(gt=0, description="Pixels, after EXIF rotation")
     height: int = Field(gt=0, description="Pixels, after EXIF rotation")
     duration: float | None = Field(default=None, ge=0, description="Seconds; null for a picture")
@@ -100,50 +102,50 @@ class ShadowDecision(BaseModel):
 class Decision(EventModel):
     """The verdict on one upload: why, by whom, under which policy."""
 
-    upload: UploadCompleted
-    outcome: Outcome
+    upload: UploadCompleted = Field(description="The event that was decided on, its unknown fields too")
+    outcome: Outcome = Field(description="What shall happen")
     reasons: tuple[str, ...] = Field(description="Why, most severe first; empty where all scores are low")
     scores: Mapping[str, float] = Field(default_factory=dict, description="Raw score per category, in [0, 1]")
-    scanner: str | None = None
-    model_version: str | None = None
-    policy_version: str | None = None
-    inspection: Inspection | None = None
+    scanner: str | None = Field(default=None, description=SCANNER)
+    model_version: str | None = Field(default=None, description="The scanner's model")
+    policy_version: str | None = Field(default=None, description="Hash of the policy; null without one")
+    inspection: Inspection | None = Field(default=None, description="Always there in an approval")
     braked: Outcome | None = Field(
         default=None, description="The policy's outcome, held back by a safety brake"
     )
-    shadow: ShadowDecision | None = None
+    shadow: ShadowDecision | None = Field(default=None, description="What the shadow policy would have said")
 
 
 class Published(EventModel):
     """An approved upload stands in its permanent bucket."""
 
-    user_id: str
-    linked_to_type: str
-    linked_to_id: str
-    bucket: str
-    key: str
-    file_name: str
-    mime_type: str
-    size: int
-    sha256: str
-    width: int
-    height: int
-    duration: float | None = None
+    user_id: str = Field(description="Whose upload it was")
+    linked_to_type: str = Field(description="What the upload belongs to, such as `post`")
+    linked_to_id: str = Field(description="Which one")
+    bucket: str = Field(description="Permanent bucket")
+    key: str = Field(description="Key in the permanent bucket")
+    file_name: str = Field(description="The uploader's name of the file; the key's may differ")
+    mime_type: str = Field(description="As its bytes are, whatever was declared")
+    size: int = Field(description="Bytes")
+    sha256: str = Field(description="Of the bytes, hex in lower case")
+    width: int = Field(description="Pixels, after EXIF rotation")
+    height: int = Field(description="Pixels, after EXIF rotation")
+    duration: float | None = Field(default=None, description="Seconds; null for a picture")
 
 
 class Quarantined(EventModel):
     """A rejected upload stands in the quarantine bucket."""
 
-    user_id: str
-    linked_to_type: str
-    linked_to_id: str
-    bucket: str
-    key: str
-    reasons: tuple[str, ...]
-    scores: Mapping[str, float]
-    scanner: str | None = None
-    model_version: str | None = None
-    policy_version: str | None = None
+    user_id: str = Field(description="Whose upload it was")
+    linked_to_type: str = Field(description="What the upload belongs to, such as `post`")
+    linked_to_id: str = Field(description="Which one")
+    bucket: str = Field(description="Quarantine bucket")
+    key: str = Field(description="Key in the quarantine bucket")
+    reasons: tuple[str, ...] = Field(description="Why, most severe first")
+    scores: Mapping[str, float] = Field(description="Raw score per category, in [0, 1]")
+    scanner: str | None = Field(default=None, description=SCANNER)
+    model_version: str | None = Field(default=None, description="The scanner's model")
+    policy_version: str | None = Field(default=None, description="Hash of the policy; null without one")
 
 
 class EventType(StrEnum):
@@ -172,6 +174,17 @@ DECISION_TYPES: Mapping[Outcome, EventType] = {
     Outcome.NEEDS_REVIEW: EventType.HELD,
     Outcome.UNSCANNABLE: EventType.HELD,
 }
+
+UNREADABLE = (
+    CloudEventValidationError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What the library raises where bytes are no CloudEvent: JSON that is no object, a time beyond year 9999."""
 
 BLOCK_LIST = "block_list"
 """`scanner` of a decision that the block list made."""
@@ -267,10 +280,23 @@ class _RawJSON(JSONFormat):
 
 
 def _read_cloud_event(value: bytes, headers: Sequence[Header]) -> BaseCloudEvent:
+    attributes = {name: content for name, content in headers if _is_attribute(name)}
     try:
-        return from_kafka(KafkaMessage(dict(headers), None, value), _RawJSON())
-    except (CloudEventValidationError, ValueError, KeyError, TypeError, RecursionError) as error:
+        return from_kafka(KafkaMessage(attributes, None, value), _RawJSON(), _cloud_event)
+    except UNREADABLE as error:
         raise DeadLetterError("not_a_cloud_event", _first_line(error)) from error
+
+
+def _is_attribute(name: str) -> bool:
+    # Headers of anybody else's may be any bytes, which the library would decode.
+    return name.lower().startswith("ce_") or name.lower() == "content-type"
+
+
+def _cloud_event(attributes: dict[str, Any], data: Any) -> BaseCloudEvent:
+    # The library makes up an id that is missing, and another one each time that the record is read.
+    if "id" not in attributes:
+        raise ValueError("the attribute id is missing")
+    return get_event_factory_for_version(attributes.get("specversion", "1.0"))(attributes, data)
 
 
 def _expected_type(name: str, types: Sequence[EventType]) -> EventType:

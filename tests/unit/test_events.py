@@ -129,6 +129,36 @@ def test_what_is_no_cloud_event_has_a_reason() -> None:
     assert reason_of(b"{}", other) == "unexpected_event_type"
 
 
+def test_an_event_without_an_id_is_none() -> None:
+    record = encode(event(), "topic")
+    without = [header for header in record.headers if header[0] != "ce_id"]
+    assert reason_of(record.value or b"", without) == "not_a_cloud_event"
+    envelope = {"specversion": "1.0", "source": "/upstream", "type": KIND.value, "data": fields()}
+    assert reason_of(json.dumps(envelope).encode(), []) == "not_a_cloud_event"
+
+
+def test_headers_of_somebody_elses_may_be_any_bytes() -> None:
+    record = encode(event(), "topic")
+    headers = [*record.headers, ("x-offset", b"\x00\xff"), ("__TypeId__", b"\xc3")]
+    assert read(record.value or b"", headers).id == "id-1"
+
+
+@pytest.mark.parametrize("value", [b"[]", b'""', b"0", b"null", b"true", b'["time"]', b'"time"'])
+def test_json_that_is_no_object_is_no_event(value: bytes) -> None:
+    assert reason_of(value, []) == "not_a_cloud_event"
+
+
+def test_a_time_beyond_the_calendar_is_none() -> None:
+    record = encode(event(), "topic")
+    headers = [*record.headers, ("ce_time", b"9999-12-31T24:00:00Z")]
+    assert reason_of(record.value or b"", headers) == "not_a_cloud_event"
+
+
+def test_an_attribute_of_another_type_than_its_own_is_none() -> None:
+    envelope = {"id": "1", "specversion": "0.3", "datacontentencoding": 1, "data": "x"}
+    assert reason_of(json.dumps(envelope).encode(), []) == "not_a_cloud_event"
+
+
 @given(st.binary(max_size=200), st.lists(st.tuples(st.text(max_size=10), st.binary(max_size=20)), max_size=5))
 def test_any_bytes_are_an_event_or_a_dead_letter(value: bytes, headers: list[tuple[str, bytes]]) -> None:
     with pytest.raises(DeadLetterError):
