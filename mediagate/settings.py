@@ -59,11 +59,16 @@ class DatabaseSettings(_FromEnvironment):
     database_url: PostgresDsn = Field(description="PostgreSQL, `postgresql://user:password@host:port/name`")
 
 
-class TopicSettings(_FromEnvironment):
+class TopicFileSettings(_FromEnvironment):
+    """Where the topics are declared."""
+
+    topics_file: Path = Field(default=Path("topics.yaml"), description="Declared topics")
+
+
+class TopicSettings(TopicFileSettings):
     """What making topics needs."""
 
     kafka_bootstrap_servers: str = Field(description="Kafka brokers, `host:port`, comma-separated")
-    topics_file: Path = Field(default=Path("topics.yaml"), description="Declared topics")
 
 
 class GroupSettings(TopicSettings):

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from mediagate.cli import block_list, brakes, doctor, lag, offsets, policy, processes, schema, up
+from mediagate.cli import block_list, brakes, doctor, events, lag, offsets, policy, processes, schema, up
 from mediagate.errors import MediagateError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ policy.register(app)
 block_list.register(app)
 brakes.register(app)
 doctor.register(app)
+events.register(app)
 offsets.register(app)
 lag.register(app)
 up.register(app)
