@@ -20,6 +20,7 @@ from gateway.routes import MediaRoutes, OperationRoutes
 from gateway.service import UploadService, UploadTerms
 from gateway.uploads import UploadRules
 from mediagate import failpoints
+from mediagate.asyncapi import asyncapi_document
 from mediagate.database import connect
 from mediagate.errors import ConfigurationError
 from mediagate.logs import configure_logs
@@ -105,7 +106,7 @@ def create_app(
     service = UploadService(jobs, store, publisher, topics, terms, clock, new_id)
     app = web.Application(middlewares=[observe, explain_failures], client_max_size=MAX_BODY_BYTES)
     MediaRoutes(service, authenticator, rules).add_to(app.router)
-    OperationRoutes(checks, openapi_document(rules)).add_to(app.router)
+    OperationRoutes(checks, openapi_document(rules), asyncapi_document(topics)).add_to(app.router)
     return app
 
 

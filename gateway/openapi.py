@@ -143,6 +143,10 @@ def _add_operation_paths(spec: APISpec) -> None:
             "This document",
             {200: _content("OpenAPI 3.1", "application/json", document)},
         ),
+        "asyncapi.json": (
+            "The topics",
+            {200: _content("AsyncAPI 3.0", "application/json", document)},
+        ),
     }
     for path, (summary, responses) in answers.items():
         operation = _operation(path.partition(".")[0], summary, responses, {}, protected=False)

@@ -61,11 +61,14 @@ class MediaRoutes:
 
 
 class OperationRoutes:
-    """Health, metrics and the API's description: for everyone who can reach the port."""
+    """Health, metrics and the descriptions of API and topics: for everyone who can reach the port."""
 
-    def __init__(self, checks: Mapping[str, Check], document: Mapping[str, Any]) -> None:
+    def __init__(
+        self, checks: Mapping[str, Check], openapi: Mapping[str, Any], asyncapi: Mapping[str, Any]
+    ) -> None:
         self._checks = checks
-        self._document = document
+        self._openapi = openapi
+        self._asyncapi = asyncapi
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Makes the routes known."""
@@ -73,6 +76,7 @@ class OperationRoutes:
         router.add_get("/readyz", self.readyz)
         router.add_get("/metrics", self.metrics)
         router.add_get("/openapi.json", self.openapi)
+        router.add_get("/asyncapi.json", self.asyncapi)
 
     async def livez(self, _: web.Request) -> web.Response:
         """Answers while the event loop runs."""
@@ -90,7 +94,11 @@ class OperationRoutes:
 
     async def openapi(self, _: web.Request) -> web.Response:
         """The OpenAPI document."""
-        return web.json_response(self._document)
+        return web.json_response(self._openapi)
+
+    async def asyncapi(self, _: web.Request) -> web.Response:
+        """The AsyncAPI document."""
+        return web.json_response(self._asyncapi)
 
 
 def _json(answer: BaseModel, status: HTTPStatus) -> web.Response:

@@ -94,9 +94,9 @@ class ShadowDecision(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    outcome: Outcome
-    reasons: tuple[str, ...]
-    policy_version: str
+    outcome: Outcome = Field(description="What it would have said")
+    reasons: tuple[str, ...] = Field(description="Why, most severe first")
+    policy_version: str = Field(description="Hash of the shadow policy")
 
 
 class Decision(EventModel):

@@ -133,6 +133,13 @@ async def test_a_request_id_is_kept_or_made(client: Client) -> None:
         assert len(response.headers["X-Request-ID"]) == 36
 
 
+async def test_the_topics_are_described_as_they_are_declared(client: Client, topics: Topics) -> None:
+    async with client.get("/asyncapi.json") as response:
+        document = await response.json()
+    addresses = {channel["address"] for channel in document["channels"].values()}
+    assert addresses == {topic.name for topic in topics.all()}
+
+
 async def test_metrics_count_requests_per_route(client: Client) -> None:
     await (await client.get(MEDIA)).read()
     await (await client.request("PROPFIND", "/coffee")).read()
