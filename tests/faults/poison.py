@@ -1,8 +1,11 @@
-"""Values that fit no contract, as a broken publisher sends them with the headers of a good record."""
+"""Records that fit no contract, as broken publishers send them."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
+
+from mediagate.events import OutgoingRecord
 
 DEPTH = 20_000
 HUGE = 500_000
@@ -37,3 +40,17 @@ KINDS: Mapping[str, Callable[[bytes, Random], bytes]] = {
     "wrong type": _wrong_type,
     "huge": _huge,
 }
+"""Of values; key and headers are those of a good record."""
+
+
+def poison(good: Sequence[OutgoingRecord], random: Random) -> list[OutgoingRecord]:
+    """One record of each kind, and JSON that is no object, without key and headers."""
+    spoiled = [_spoiled(random.choice(good), spoil, random) for spoil in KINDS.values()]
+    number = random.randrange(10**9)
+    bare = [f"[{number}]", f'"{number}"', f"{number}"]
+    topic = spoiled[0].topic
+    return spoiled + [OutgoingRecord(topic, None, value.encode(), []) for value in bare]
+
+
+def _spoiled(good: OutgoingRecord, spoil: Callable[[bytes, Random], bytes], random: Random) -> OutgoingRecord:
+    return replace(good, value=spoil(good.value or b"", random))

@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -35,7 +35,7 @@ from tests.faults.checker import TP, Accepted, Asked, Evidence, Layout, Moment, 
 from tests.faults.client import SECRET, USER, clients
 from tests.faults.fleet import Worker
 from tests.faults.http_proxy import HttpProxy
-from tests.faults.poison import KINDS
+from tests.faults.poison import poison
 from tests.faults.proxy import Proxy
 from tests.faults.script import Mood
 from tests.faults.uploads import Kind, Upload
@@ -218,11 +218,9 @@ class Stage:
         """Records that fit no contract, one of each kind."""
         while not self.sent:  # noqa: ASYNC110 - the first batch is on its way
             await asyncio.sleep(FEED_PAUSE)
-        values = [spoil(random.choice(self.sent).value or b"", random) for spoil in KINDS.values()]
-        good = random.choice(self.sent)
-        bad = [replace(good, value=value) for value in values]
+        bad = poison(self.sent, random)
         await self._patiently(lambda: self._publish(bad))
-        self.poison += values
+        self.poison += [record.value or b"" for record in bad]
 
     async def settled(self, patience: float = PATIENCE) -> None:
         """Once every upload is at its end and Kafka is read; raises TimeoutError with what is open."""
