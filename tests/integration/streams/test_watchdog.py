@@ -94,18 +94,21 @@ async def test_a_worker_takes_over_from_a_stuck_one_and_does_not_end_with_it(
         for times in (2, 3)
     )
     wanted: set[str] = set()
-    async with (
-        watched("streams", longer, "nothing") as heir,
-        watched("streams", longest, "work") as stuck,
-    ):
-        works = asyncio.create_task(stuck.works())
-        while not works.done():  # until it has partitions
+
+    async def uploads_until(works: asyncio.Task[None]) -> None:
+        while not works.done():
             more = [upload(worker_settings.temp_bucket) for _ in range(8)]
             await broker.send(more)
-            wanted |= {event.subject for event in more}
+            wanted.update(event.subject for event in more)
             await asyncio.wait({works}, timeout=1)
         works.result()
-        assert (await stuck.ended())[0] == 1
+
+    async with watched("streams", longer, "nothing") as heir:
+        await uploads_until(asyncio.create_task(heir.works()))
+        # Only now: a stuck one that is there first would have the other wait for its window while that joins.
+        async with watched("streams", longest, "work") as stuck:
+            await uploads_until(asyncio.create_task(stuck.works()))
+            assert (await stuck.ended())[0] == 1
         assert set(await broker.decided(wanted)) == wanted
         heir.signal(signal.SIGTERM)
         assert (await heir.ended())[0] == 0
