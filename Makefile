@@ -8,10 +8,10 @@ MEDIA ?=
 FAULTS ?= short
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults up lint fmt lock clean jars
+.PHONY: help demo test test-faults test-each-fault up lint fmt lock clean jars
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP) jars ## Run the whole system on real parts; MEDIA=folder takes your own files
 	@$(BIN)/python -m devstack.demo $(if $(MEDIA),--media "$(MEDIA)")
@@ -19,9 +19,13 @@ demo: $(STAMP) jars ## Run the whole system on real parts; MEDIA=folder takes yo
 test: $(STAMP) jars ## Run every test lane that runs on this machine
 	@$(BIN)/pytest -n 2 --dist loadfile
 
-test-faults: $(STAMP) jars ## Strike the system with every fault; FAULTS=long goes on for FAULTS_MINUTES
-	@FAULTS=$(FAULTS) $(BIN)/pytest -n 2 tests/faults --ignore tests/faults/test_seeded.py
+test-faults: $(STAMP) jars ## Strike the whole system with all faults; FAULTS=long goes on for FAULTS_MINUTES
+	@FAULTS=$(FAULTS) $(BIN)/pytest -n 2 tests/faults \
+	    --ignore tests/faults/test_each_fault.py --ignore tests/faults/test_seeded.py
 	@FAULTS=$(FAULTS) $(BIN)/pytest -s tests/faults/test_seeded.py
+
+test-each-fault: $(STAMP) jars ## Strike the whole system with each fault alone
+	@FAULTS=short $(BIN)/pytest -n 2 tests/faults/test_each_fault.py
 
 up: $(STAMP) jars ## Run Mediagate and its services until Ctrl-C
 	@$(BIN)/mediagate up --embedded
