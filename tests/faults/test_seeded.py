@@ -34,9 +34,14 @@ WORKERS, SPARED, FEEDERS, FED_AT_ONCE, PATIENCE = (3, 1, 4, 30, 600.0) if LONG e
 """Of a long run one worker of each kind is never struck itself: only a long life shows a leak."""
 LEAST_KILLS = 20
 TRIES = 3
-OFTEN = ("kill streams", "kill sinks", "kafka crashes", "postgres crashes")
-KILLS, RESTARTS = (10, 7) if LONG else (6, 1)
-TIMES = dict(zip(OFTEN, (KILLS, KILLS, RESTARTS, RESTARTS), strict=True))
+CALM = 0.0 if LONG else 8.0
+"""Seconds between two faults of the services: a short run has no time for workers that cannot start."""
+KILLS, RESTARTS, FREEZES = (10, 7, 1) if LONG else (6, 1, 0)
+TIMES = {
+    **dict.fromkeys(("kill streams", "kill sinks"), KILLS),
+    **dict.fromkeys(("kafka crashes", "postgres crashes"), RESTARTS),
+    **dict.fromkeys(("kafka freezes", "postgres freezes", "s3 freezes"), FREEZES),
+}
 """Times in a round, of which every other fault has one."""
 
 
@@ -118,6 +123,8 @@ async def _strike_lane(
             report.kills += fault.kills
         else:
             report.missed[fault.name] += 1
+        if fault.lane is Lane.AROUND:
+            await asyncio.sleep(CALM)
 
 
 def _before(until: float) -> Callable[[], bool]:
