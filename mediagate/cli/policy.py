@@ -1,7 +1,6 @@
 """`mediagate policy`: what a policy says, and what it would have changed."""
 
 import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from rich.table import Table
 
 from mediagate.backtest import Backtest, Flip
 from mediagate.cli.flips import FlipFile, flip_file, show_changes, show_flips
+from mediagate.datetimes import parse_instant
 from mediagate.decision_log import TimeRange, open_decision_log
 from mediagate.errors import ConfigurationError
 from mediagate.policy import Policy, load_policy, missing_categories
@@ -131,21 +131,11 @@ def _show(policy: Policy) -> None:
 
 def _time_range(start: str, end: str | None) -> TimeRange:
     time_range = TimeRange(
-        _instant("--from-datetime", start), None if end is None else _instant("--to-datetime", end)
+        parse_instant("--from-datetime", start), None if end is None else parse_instant("--to-datetime", end)
     )
     if time_range.end is not None and time_range.end <= time_range.start:
         raise ConfigurationError(f"--to-datetime: {end} is not after --from-datetime {start}")
     return time_range
-
-
-def _instant(option: str, text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"{option}: {text!r} is no datetime such as 2025-01-31T18:30:00.000"
-        ) from error
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _progress() -> Progress:

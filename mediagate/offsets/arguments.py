@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from aiokafka import TopicPartition
 
+from mediagate.datetimes import parse_instant
 from mediagate.errors import ConfigurationError
 from mediagate.offsets import Move, Selection, shown
 
@@ -37,13 +38,7 @@ def parse_topics(values: Iterable[str]) -> Selection:
 
 def parse_datetime(option: str, text: str) -> int:
     """A datetime's first millisecond since 1970, UTC where it names no zone."""
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"{option}: {text!r} is no datetime such as 2025-01-31T18:30:00.000"
-        ) from error
-    return milliseconds(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
+    return milliseconds(parse_instant(option, text))
 
 
 def parse_duration(option: str, text: str) -> timedelta:

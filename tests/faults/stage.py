@@ -175,7 +175,7 @@ class Stage:
         events = [event for upload, etag in stored for event in self._events(upload, etag, now)]
         random.shuffle(events)
         records = [self._record(event) for event in events]
-        await self._patiently(lambda: self._publish(records))
+        await self.send(records)
         self.sent += records
         self.accepted += [upload.accepted for upload in batch]
 
@@ -202,9 +202,13 @@ class Stage:
                 full = await self._in_flight() > MOST_IN_FLIGHT
 
     async def _in_flight(self) -> int:
-        unfinished = "select count(*) as jobs from media_jobs where state = any($1)"
-        (row,) = await self._rows(unfinished, list(UNFINISHED))
-        return int(row["jobs"])
+        states = await self._states()
+        return sum(states.get(state, 0) for state in UNFINISHED)
+
+    async def _states(self) -> dict[str, int]:
+        """Uploads by their state."""
+        rows = await self._rows("select state, count(*) as jobs from media_jobs group by state")
+        return {str(row["state"]): int(row["jobs"]) for row in rows}
 
     async def replayed(self, random: Random) -> None:
         """Events of before come again, late and in another order."""
@@ -219,7 +223,7 @@ class Stage:
         while not self.sent:  # noqa: ASYNC110 - the first batch is on its way
             await asyncio.sleep(FEED_PAUSE)
         bad = poison(self.sent, random)
-        await self._patiently(lambda: self._publish(bad))
+        await self.send(bad)
         self.poison += [record.value or b"" for record in bad]
 
     async def settled(self, patience: float = PATIENCE) -> None:
@@ -357,11 +361,8 @@ class Stage:
 
     async def _open(self) -> dict[str, int]:
         """What is not at its end, by what it is."""
-        rows = await self._rows("select state, count(*) as jobs from media_jobs group by state")
-        states = {str(row["state"]): int(row["jobs"]) for row in rows}
-        unfinished = {
-            state: states.get(state, 0) for state in ("awaiting_upload", "queued", "approved", "rejected")
-        }
+        states = await self._states()
+        unfinished = {state.value: states.get(state, 0) for state in UNFINISHED}
         missing = {"unknown": len(self.accepted) - sum(states.values())}
         return {what: count for what, count in (unfinished | await self._behind() | missing).items() if count}
 

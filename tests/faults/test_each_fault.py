@@ -1,36 +1,17 @@
 """Each fault alone, on one worker of each kind: all that was accepted ends once, where it must."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 
 from mediagate.failpoints import Action, Step
-from tests.faults.checker import violations
 from tests.faults.faults import Fault, faults, lane_of, some_passage
+from tests.faults.proof import uploads_coming_in
 from tests.faults.stage import Stage
-from tests.faults.uploads import chance, uploads
+from tests.faults.uploads import chance
 
 FROZEN = (Step.AFTER_QUEUE, Step.BEFORE_COMMIT, Step.AFTER_COPY)
 """One step of each worker; the seeded run freezes them at every step."""
 STEPS = [(step, Action.KILL) for step in Step] + [(step, Action.STOP) for step in FROZEN]
 OTHERS = [fault for fault in faults() if " at " not in fault.name]
-
-
-@asynccontextmanager
-async def uploads_coming_in(stage: Stage, seed: str) -> AsyncIterator[None]:
-    """Feeds inside; thereafter everything comes to rest, and the checker finds nothing."""
-    random, enough = chance(seed), asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(stage.feed(uploads(random), random, enough))
-        yield
-        await stage.look()
-        enough.set()
-    await stage.settled()
-    await stage.look()
-    assert await stage.drained() == [0, 0, 0]
-    assert violations(await stage.evidence()) == []
 
 
 @pytest.mark.parametrize(("step", "action"), STEPS)

@@ -13,9 +13,9 @@ from devstack.stack import Stack
 from devstack.state import State
 from mediagate.settings import Settings
 from tests.faults.fleet import POLL
+from tests.faults.proof import uploads_coming_in
 from tests.faults.small_disk import LimitedS3, SmallS3, may_mount
 from tests.faults.stage import PATIENCE, Stage
-from tests.faults.test_each_fault import uploads_coming_in
 from tests.faults.uploads import chance, uploads
 
 TAKEN_IN = 20

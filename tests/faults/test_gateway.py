@@ -9,8 +9,8 @@ from itertools import islice
 import pytest
 
 from mediagate.failpoints import Action, Step
-from tests.faults.checker import violations
 from tests.faults.faults import Lane, lane_of
+from tests.faults.proof import all_is_at_rest_and_sound
 from tests.faults.stage import Stage
 from tests.faults.uploads import Kind, Upload, chance, uploads
 
@@ -25,10 +25,7 @@ def by_clients(seed: str, times: int) -> Iterator[Upload]:
 async def answers_to(stage: Stage, brought: Iterator[Upload]) -> Counter[tuple[str, bool]]:
     """How often each key was answered with an upload, and how often without; all is at rest and sound."""
     await stage.feed(brought, chance("gateway"), asyncio.Event())
-    await stage.settled()
-    await stage.look()
-    assert await stage.drained() == [0, 0, 0]
-    assert violations(await stage.evidence()) == []
+    await all_is_at_rest_and_sound(stage)
     assert len(stage.accepted) == CLIENTS
     return Counter((each.key, each.media_id is not None) for each in stage.asked)
 
