@@ -61,6 +61,9 @@ class UploadCompleted(EventModel):
     linked_to_id: Identifier = Field(description="Which one")
     file_name: FileName = Field(description="The uploader's name of the file; path parts are removed")
     occurred_at: AwareDatetime = Field(description="When the upload was complete")
+    rescan: bool = Field(
+        default=False, description="An operator asks for a new decision, to replace the one that there is"
+    )
 
     @property
     def media_type(self) -> MediaType:

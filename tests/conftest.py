@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 
+pytest.register_assert_rewrite("tests.faults.proof")
+
 os.environ["MODAL_CONFIG_PATH"] = "/nonexistent"  # read once, when modal is imported: nobody's own account
 
 

@@ -1,0 +1,43 @@
+"""What operators do, and uploads whose decision is replaced."""
+
+from alembic import op
+
+from mediagate.migrations.statements import execute
+
+revision = "0004"
+down_revision = "0003"
+
+UPGRADE = """
+create table operator_actions (
+    id              bigint generated always as identity primary key,
+    at              timestamptz not null,
+    operator        text not null,
+    action          text not null,
+    subject         text not null,
+    details         jsonb not null
+);
+create index operator_actions_by_subject on operator_actions (subject, id);
+comment on column operator_actions.subject is 'A media_id, or TOPIC:PARTITION:OFFSET of a record';
+
+alter table media_jobs
+    add column override      jsonb,
+    add column source_bucket text,
+    add column source_key    text,
+    add column source_etag   text;
+comment on column media_jobs.override is
+    'The last human override that was carried out: no decision of the pipeline replaces it';
+comment on column media_jobs.source_bucket is
+    'Where the object stood when its decision was replaced; null: where it was uploaded to';
+"""
+
+
+def upgrade() -> None:
+    """Makes the table and the columns."""
+    execute(UPGRADE)
+
+
+def downgrade() -> None:
+    """Drops them."""
+    op.execute("drop table operator_actions")
+    for column in ("override", "source_bucket", "source_key", "source_etag"):
+        op.execute(f"alter table media_jobs drop column {column}")

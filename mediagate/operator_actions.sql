@@ -1,0 +1,8 @@
+-- Who did what, and why. The clock is always an argument.
+
+-- name: insert(at, operator, action, subject, details)!
+insert into operator_actions (at, operator, action, subject, details)
+values (:at, :operator, :action, :subject, :details);
+
+-- name: of_subject(subject)
+select at, operator, action, details from operator_actions where subject = :subject order by id;
