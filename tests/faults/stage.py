@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -71,6 +72,8 @@ INSERT = """
     values ($1, $15, $2, $3, $4, $5, $6, '1', $7, $8, $9, $10, $11, $12, $13, $14)
     on conflict (media_id) do nothing
 """
+HALF_WRITTEN = re.compile(r".-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+"""What S3Proxy calls an object until it is whole, and lists for ever where it is killed meanwhile."""
 AWAY = (*UNAVAILABLE, asyncpg.PostgresError, ClientError, BotoCoreError, KafkaError, TransientError)
 """What a service raises while a fault strikes it."""
 
@@ -431,7 +434,8 @@ class Stage:
         for bucket in sorted(self.settings.all_buckets()):
             for page in pages.paginate(Bucket=bucket):
                 for entry in page.get("Contents", []):
-                    yield bucket, entry["Key"]
+                    if not HALF_WRITTEN.search(entry["Key"]):
+                        yield bucket, entry["Key"]
 
     def _sha256(self, bucket: str, key: str) -> str:
         return hashlib.sha256(self.client.get_object(Bucket=bucket, Key=key)["Body"].read()).hexdigest()
