@@ -80,6 +80,10 @@ class GroupSettings(TopicSettings):
     sinks_group: str = Field(default="mediagate-sinks", description="Consumer group of the sinks workers")
 
 
+class DeadLetterSettings(DatabaseSettings, TopicSettings):
+    """What reading dead letters, and what operators did with them, needs."""
+
+
 class Settings(DatabaseSettings, GroupSettings):
     """What the three processes share."""
 
@@ -280,6 +284,10 @@ class WorkerSettings(Settings):
         default=timedelta(minutes=10),
         description="Longest time without progress while records wait: then the worker ends, s",
     )
+    dead_letter_share: Share = Field(
+        default=0.5, description="Share of dead letters above which a stream stops; `1` never"
+    )
+    dead_letter_window: int = Field(default=100, gt=0, description="Records that this share is taken over")
 
 
 class StreamsSettings(WorkerSettings, ScannerSettings):

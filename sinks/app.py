@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from mediagate import failpoints
 from mediagate.database import connect
+from mediagate.dead_letter_cap import DeadLetterCap
 from mediagate.health import HealthServer
 from mediagate.logs import configure_logs
 from mediagate.process import check_buckets, check_database, check_topics
@@ -43,10 +44,9 @@ async def run(stop: asyncio.Event) -> None:
         # A decision holds its connection from beginning to end; one more is for readiness.
         connections = max(settings.database_pool_size, settings.sinks_concurrency + 1)
         pool = await stack.enter_async_context(await connect(str(settings.database_url), connections))
-        effects = Effects(
-            settings, topics, partial(records_of, pool), store, publisher, now=lambda: datetime.now(UTC)
-        )
-        worker = SinksWorker(settings, topics, Handler(topics, effects.carry_out, publisher), scratch)
+        effects = Effects(settings, topics, partial(records_of, pool), store, publisher, now=_now)
+        cap = DeadLetterCap(pool, settings.dead_letter_share, settings.dead_letter_window, now=_now)
+        worker = SinksWorker(settings, topics, Handler(topics, effects.carry_out, publisher, cap), scratch)
         dependencies = Dependencies(pool, store, settings.temp_bucket)
         health = HealthServer(
             settings.host, settings.sinks_port, lambda: worker.not_ready or dependencies.not_ready
@@ -55,3 +55,7 @@ async def run(stop: asyncio.Event) -> None:
         health.start()
         background = (dependencies.watch(), exit_when_hung(settings.watchdog_timeout.total_seconds()))
         await worker.run(stop, *map(asyncio.create_task, background))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

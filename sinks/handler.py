@@ -1,8 +1,9 @@
 """One record from its arrival to its end: carried out, or dead-lettered; retried meanwhile."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import stamina
 import structlog
@@ -28,6 +29,18 @@ CarryOut = Callable[[Event[Decision]], Awaitable[State]]
 log = structlog.get_logger("sinks.handler")
 
 
+class Cap(Protocol):
+    """Keeps a topic from being dead-lettered as a whole."""
+
+    def passed(self, stream: str) -> None:
+        """Notes a record that was no dead letter."""
+        ...
+
+    async def refusal(self, stream: str, faults: Sequence[DeadLetterError]) -> str | None:
+        """Why these must not become dead letters, else None."""
+        ...
+
+
 class Handler:
     """Handles Faust messages of the decision topics; raises StopError where the process must end."""
 
@@ -36,6 +49,7 @@ class Handler:
         topics: Topics,
         carry_out: CarryOut,
         publisher: Publisher,
+        cap: Cap,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._expected: Mapping[str, EventType] = {
@@ -46,6 +60,7 @@ class Handler:
         self._dead_letter_topic = topics.dead_letter.name
         self._carry_out = carry_out
         self._publisher = publisher
+        self._cap = cap
         self._clock = clock
 
     async def __call__(self, message: Any) -> None:
@@ -59,11 +74,16 @@ class Handler:
         except DeadLetterError as error:
             await self._bury(message, error)
             return
+        self._cap.passed(message.topic)
         metrics.EFFECTS.labels(state).inc()
         metrics.EFFECT_SECONDS.labels(state).observe(self._clock() - started)
         log.info("decision carried out", media_id=event.subject, outcome=event.data.outcome, state=state)
 
     async def _bury(self, message: Any, error: DeadLetterError) -> None:
+        # A topic of its own cannot be paused here: slow ones would hold up those behind them. The process
+        # ends, and each that follows it ends at the same record until an operator resumes the topic.
+        if why := await _patiently(partial(self._cap.refusal, message.topic), [error]):
+            raise StopError(f"{message.topic}, partition {message.partition}: {why}")
         letter = dead_letter(
             self._dead_letter_topic,
             error,

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from mediagate import failpoints
 from mediagate.database import connect
+from mediagate.dead_letter_cap import DeadLetterCap
 from mediagate.health import HealthServer
 from mediagate.logs import configure_logs
 from mediagate.media import MediaType
@@ -71,6 +72,7 @@ async def run(stop: asyncio.Event) -> None:
             Panel(routes, scanners, verdicts, policy),
             Policies(policy, load_policy_if_there(settings.shadow_policy_file)),
             Brakes(database, settings.bands(), settings.brake_decisions, now=_now),
+            DeadLetterCap(database, settings.dead_letter_share, settings.dead_letter_window, now=_now),
             topics,
             now=_now,
         )

@@ -1,7 +1,6 @@
 """Safety brakes: approvals or rejections whose share is unusual are held until an operator resumes them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from mediagate import metrics
 from mediagate.database import load_queries, meanings
 from mediagate.events import Outcome
 from mediagate.media import MediaType
+from mediagate.recent import Recent
 from mediagate.settings import Band
 
 if TYPE_CHECKING:
@@ -26,25 +26,6 @@ Bands = Mapping[MediaType, Mapping[Outcome, Band]]
 log = structlog.get_logger("streams.brakes")
 
 
-@dataclass(frozen=True, slots=True)
-class Recent:
-    """The last outcomes, at most `size`; a pure value."""
-
-    size: int
-    outcomes: tuple[Outcome, ...] = ()
-
-    def followed_by(self, outcomes: Sequence[Outcome]) -> "Recent":
-        """The same, these being the newest."""
-        return Recent(self.size, (*self.outcomes, *outcomes)[-self.size :])
-
-    def unusual(self, outcome: Outcome, band: Band) -> float | None:
-        """The share of an outcome where it lies outside the band; None inside, or before `size` are known."""
-        if len(self.outcomes) < self.size:
-            return None
-        share = self.outcomes.count(outcome) / self.size
-        return None if band[0] <= share <= band[1] else share
-
-
 class Brakes:
     """What is engaged stands in PostgreSQL, for all workers; each watches the outcomes of its own windows."""
 
@@ -53,7 +34,7 @@ class Brakes:
         self._bands = bands
         self._decisions = decisions
         self._now = now
-        self._recent = {media_type: Recent(decisions) for media_type in MediaType}
+        self._recent: dict[MediaType, Recent[Outcome]] = {each: Recent(decisions) for each in MediaType}
         self._engaged: dict[MediaType, frozenset[Outcome]] = {each: frozenset() for each in MediaType}
 
     async def held(self, media_type: MediaType, outcomes: Sequence[Outcome]) -> frozenset[Outcome]:
@@ -63,7 +44,7 @@ class Brakes:
         """
         engaged = await self._read(media_type)
         resumed = self._engaged[media_type] - engaged
-        recent = Recent(self._decisions) if resumed else self._recent[media_type]
+        recent: Recent[Outcome] = Recent(self._decisions) if resumed else self._recent[media_type]
         recent = recent.followed_by(outcomes)
         for outcome in BRAKED:
             share = recent.unusual(outcome, self._bands[media_type][outcome])
@@ -77,7 +58,7 @@ class Brakes:
 
     async def _read(self, media_type: MediaType) -> frozenset[Outcome]:
         with meanings():
-            rows = QUERIES.engaged(self._database, media_type=media_type)
+            rows = QUERIES.engaged(self._database, media_type=media_type, outcomes=list(BRAKED))
             return frozenset([Outcome(row["outcome"]) async for row in rows])
 
     async def _engage(self, media_type: MediaType, outcome: Outcome, share: float) -> None:

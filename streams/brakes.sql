@@ -1,7 +1,8 @@
 -- Safety brakes that are on. The clock is always an argument.
 
--- name: engaged(media_type)
-select outcome from brakes where media_type = :media_type and resumed_at is null;
+-- name: engaged(media_type, outcomes)
+select outcome from brakes
+where media_type = :media_type and outcome = any(cast(:outcomes as text[])) and resumed_at is null;
 
 -- name: engage(media_type, outcome, share, low, high, decisions, now)!
 insert into brakes (media_type, outcome, share, low, high, decisions, engaged_at)

@@ -1,5 +1,6 @@
-"""What happens to a window: dead letters aside, identify, inspect, block list, scan, policy, brakes."""
+"""What happens to a window: dead letters aside, then identify, inspect, block list, scan, policy, brakes."""
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,8 +11,9 @@ import stamina
 import structlog
 
 from mediagate import failpoints, metrics
+from mediagate.dead_letter_cap import DeadLetterCap
 from mediagate.dead_letters import dead_letter
-from mediagate.errors import StopError, TransientError
+from mediagate.errors import DeadLetterError, StopError, TransientError
 from mediagate.events import Decision, Event, Outcome, OutgoingRecord, UploadCompleted
 from mediagate.failpoints import Step
 from mediagate.media import MediaType
@@ -32,6 +34,8 @@ from streams.panel import Panel
 URL_LIFE = timedelta(hours=1)
 """Longer than any scan: URLs are signed when it starts, anew at every try, and never stored."""
 LONGEST_PAUSE = 30.0
+RESUME_CHECK = 1.0
+"""Seconds between two questions whether an operator has resumed a stream."""
 MD5_ETAG = re.compile(r'"([0-9a-f]{32})"')
 """The ETag of an object that was put in one part, unless it is encrypted with a key of KMS."""
 
@@ -67,6 +71,7 @@ class WindowScan:
         panel: Panel,
         policies: Policies,
         brakes: Brakes,
+        cap: DeadLetterCap,
         topics: Topics,
         now: Callable[[], datetime],
     ) -> None:
@@ -76,8 +81,10 @@ class WindowScan:
         self._panel = panel
         self._policies = policies
         self._brakes = brakes
+        self._cap = cap
         self._topics = topics
         self._now = now
+        self._media_types = {topics.upload_completed(each).name: each for each in MediaType}
         self._paused: dict[MediaType, str] = {}
 
     @property
@@ -86,11 +93,12 @@ class WindowScan:
         return next((f"{media_type}s wait: {why}" for media_type, why in self._paused.items()), None)
 
     def is_paused(self, media_type: MediaType) -> bool:
-        """Whether a window of the media type waits for what is away: a scanner, S3 or PostgreSQL."""
+        """Whether a window of the media type waits: for a scanner, S3, PostgreSQL or an operator."""
         return media_type in self._paused
 
     async def decide(self, arrivals: Sequence[Arrival]) -> Sequence[OutgoingRecord]:
         """One record per arrival: its decision or its dead letter."""
+        await self._until_admitted(arrivals)
         records = [self._dead_letter(arrival) for arrival in arrivals if arrival.fault is not None]
         cases = [self._case(arrival.event) for arrival in arrivals if arrival.event is not None]
         if cases:
@@ -100,6 +108,22 @@ class WindowScan:
                 for case, decision in zip(cases, decisions, strict=True)
             ]
         return records
+
+    async def _until_admitted(self, arrivals: Sequence[Arrival]) -> None:
+        media_type = self._media_types[arrivals[0].tp.topic]
+        faults = [arrival.fault for arrival in arrivals]
+        try:
+            while why := await self._refusal(media_type, faults):
+                self._pause(media_type, why)
+                await asyncio.sleep(RESUME_CHECK)
+        finally:
+            self._pause(media_type, None)
+
+    async def _refusal(self, media_type: MediaType, faults: Sequence[DeadLetterError | None]) -> str | None:
+        try:
+            return await self._cap.refusal(media_type, faults)
+        except TransientError as error:
+            return str(error)
 
     async def _decisions(self, cases: Sequence[Case]) -> Sequence[Decision]:
         # Whatever is away pauses this media type: nothing is decided until it answers again.

@@ -1,4 +1,4 @@
-"""`mediagate brakes`: which kinds of decisions are held, and letting them go on."""
+"""`mediagate brakes`: what is held or stopped because its share is unusual, and letting it go on."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -12,7 +12,6 @@ from rich.table import Table
 
 from mediagate.database import connect, load_queries, meanings
 from mediagate.errors import ConfigurationError
-from mediagate.media import MediaType
 from mediagate.settings import DatabaseSettings, load_settings
 
 QUERIES = load_queries(Path(__file__).with_name("brakes.sql"))
@@ -21,15 +20,16 @@ console = Console()
 
 
 class Braked(StrEnum):
-    """The kinds of decisions that a brake can hold."""
+    """What a brake can hold: a kind of decisions, or a stream where too much is a dead letter."""
 
     APPROVED = "approved"
     REJECTED = "rejected"
+    DEAD_LETTER = "dead_letter"
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    brakes = typer.Typer(no_args_is_help=True, help="Decisions held because their share is unusual.")
+    brakes = typer.Typer(no_args_is_help=True, help="What is held or stopped because its share is unusual.")
     app.add_typer(brakes, name="brakes")
 
     @brakes.command("list")
@@ -44,11 +44,19 @@ def register(app: typer.Typer) -> None:
             console.print("No brake is engaged." if not everything else "No brake was ever engaged.")
 
     @brakes.command()
-    def resume(media_type: MediaType, outcome: Braked) -> None:
-        """Lets decisions of a kind be emitted again; those that were held stay held."""
-        if not asyncio.run(_resume(media_type, outcome)):
-            raise ConfigurationError(f"no brake is engaged on {outcome} {media_type}s")
-        console.print(f"{outcome.capitalize()} {media_type}s are emitted again.")
+    def resume(
+        stream: Annotated[str, typer.Argument(metavar="STREAM", help="image, video, or the sinks' topic.")],
+        outcome: Braked,
+    ) -> None:
+        """Lets decisions of a kind be emitted again, or a stream go on; what was held stays held."""
+        if not asyncio.run(_resume(stream, outcome)):
+            raise ConfigurationError(f"no brake is engaged on {_shown(stream, outcome)}")
+        console.print(
+            f"{stream} goes on; dead letters are counted anew."
+            if outcome is Braked.DEAD_LETTER
+            else f"{_shown(stream, outcome).capitalize()} are emitted again.",
+            markup=False,
+        )
 
 
 async def _brakes(*, everything: bool) -> list[Any]:
@@ -57,15 +65,19 @@ async def _brakes(*, everything: bool) -> list[Any]:
             return [row async for row in QUERIES.brakes(pool, everything=everything)]
 
 
-async def _resume(media_type: MediaType, outcome: Braked) -> bool:
+async def _resume(stream: str, outcome: Braked) -> bool:
     with meanings():
         async with await connect(str(load_settings(DatabaseSettings).database_url), 1) as pool:
-            done = await QUERIES.resume(pool, media_type=media_type, outcome=outcome, now=datetime.now(UTC))
+            done = await QUERIES.resume(pool, stream=stream, outcome=outcome, now=datetime.now(UTC))
             return not str(done).endswith(" 0")
 
 
+def _shown(stream: str, outcome: Braked) -> str:
+    return f"dead letters of {stream}" if outcome is Braked.DEAD_LETTER else f"{outcome} {stream}s"
+
+
 def _table(rows: list[Any]) -> Table:
-    table = Table("media type", "outcome", "share", "usual", "decisions", "engaged", "resumed")
+    table = Table("stream", "outcome", "share", "usual", "of", "engaged", "resumed")
     for row in rows:
         table.add_row(
             row["media_type"],

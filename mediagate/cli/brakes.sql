@@ -6,6 +6,6 @@ from brakes
 where :everything or resumed_at is null
 order by engaged_at;
 
--- name: resume(media_type, outcome, now)!
+-- name: resume(stream, outcome, now)!
 update brakes set resumed_at = :now
-where media_type = :media_type and outcome = :outcome and resumed_at is null;
+where media_type = :stream and outcome = :outcome and resumed_at is null;

@@ -30,14 +30,33 @@ comment on column media_jobs.source_bucket is
     'Where the object stood when its decision was replaced; null: where it was uploaded to';
 """
 
+DEAD_LETTERS = """
+create index operator_actions_by_target on operator_actions ((details ->> 'to'))
+    where action = 'dlq.redrive';
+
+alter table brakes drop constraint brakes_outcome_check;
+alter table brakes add constraint brakes_outcome_check
+    check (outcome in ('approved', 'rejected', 'dead_letter'));
+comment on column brakes.media_type is 'Or, of a brake on the sinks'' dead letters, a topic';
+"""
+
+NO_DEAD_LETTERS = """
+delete from brakes where outcome = 'dead_letter';
+alter table brakes drop constraint brakes_outcome_check;
+alter table brakes add constraint brakes_outcome_check check (outcome in ('approved', 'rejected'));
+comment on column brakes.media_type is null;
+"""
+
 
 def upgrade() -> None:
     """Makes the table and the columns."""
     execute(UPGRADE)
+    execute(DEAD_LETTERS)
 
 
 def downgrade() -> None:
     """Drops them."""
+    execute(NO_DEAD_LETTERS)
     op.execute("drop table operator_actions")
     for column in ("override", "source_bucket", "source_key", "source_etag"):
         op.execute(f"alter table media_jobs drop column {column}")

@@ -10,6 +10,7 @@ from uuid import uuid4
 import asyncpg
 from aiokafka.structs import ConsumerRecord
 
+from mediagate.dead_letter_cap import DeadLetterCap
 from mediagate.errors import TransientError
 from mediagate.events import (
     Decision,
@@ -108,6 +109,8 @@ class Scene:
         pause: timedelta = LEFT_ALONE_FOR,
         bands: Bands = USUAL,
         decisions: int = MANY,
+        share: float = 0.5,
+        letters: int = MANY,
     ) -> WindowScan:
         """A window scan with these scanners; without routes the first one takes everything."""
         guarded = guard(*scanners, failures=failures, pause=pause)
@@ -119,6 +122,7 @@ class Scene:
             Panel(dict.fromkeys(MediaType, ways), guarded, self.verdicts(), self.policy),
             Policies(self.policy, self.shadow),
             Brakes(self.pool, bands, decisions, now=lambda: NOW),
+            DeadLetterCap(self.pool, share, letters, now=lambda: NOW),
             self.topics,
             now=lambda: NOW,
         )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mediagate.dead_letter_cap import DeadLetterCap
 from mediagate.events import Event, Outcome, UploadCompleted
 from mediagate.media import MediaType
 from mediagate.media_pool import MediaPool
@@ -70,6 +71,7 @@ async def outcomes(
                 ),
                 Policies(scene.policy),
                 Brakes(scene.pool, wired.bands(), wired.brake_decisions, now=lambda: NOW),
+                DeadLetterCap(scene.pool, 1.0, 100, now=lambda: NOW),
                 scene.topics,
                 now=lambda: NOW,
             )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mediagate.dead_letter_cap import DeadLetterCap
 from mediagate.events import DECISION_TYPES, Decision, Event, Outcome, decode
 from mediagate.jobs import State
 from mediagate.media_pool import MediaPool
@@ -100,6 +101,7 @@ async def test_what_was_overwritten_is_never_published(
         Panel({event.data.media_type: route}, guarded, scene.verdicts(), scene.policy),
         Policies(scene.policy),
         Brakes(scene.pool, streams_settings.bands(), 1000, now=lambda: NOW),
+        DeadLetterCap(scene.pool, 1.0, 100, now=lambda: NOW),
         scene.topics,
         now=lambda: NOW,
     )

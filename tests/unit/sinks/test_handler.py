@@ -1,6 +1,6 @@
 """One record: carried out, retried, dead-lettered or the end of the process."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,16 @@ class CarryOut:
         return State.UNSCANNABLE
 
 
+class Uncapped:
+    """Lets everything become a dead letter."""
+
+    def passed(self, stream: str) -> None:
+        pass
+
+    async def refusal(self, stream: str, faults: Sequence[DeadLetterError]) -> str | None:
+        return None
+
+
 @pytest.fixture(autouse=True)
 def without_waiting() -> Iterator[None]:
     with stamina.set_testing(True, attempts=ATTEMPTS):
@@ -63,7 +73,7 @@ def held() -> Message:
 async def test_a_decision_is_carried_out_once() -> None:
     carry_out, publisher = CarryOut(), InMemoryPublisher()
 
-    await Handler(TOPICS, carry_out, publisher)(held())
+    await Handler(TOPICS, carry_out, publisher, Uncapped())(held())
 
     assert carry_out.calls == 1
     assert publisher.records == []
@@ -72,7 +82,7 @@ async def test_a_decision_is_carried_out_once() -> None:
 async def test_a_dependency_that_comes_back_is_waited_for() -> None:
     carry_out = CarryOut(TransientError("away"), TransientError("away"))
 
-    await Handler(TOPICS, carry_out, InMemoryPublisher())(held())
+    await Handler(TOPICS, carry_out, InMemoryPublisher(), Uncapped())(held())
 
     assert carry_out.calls == 3
 
@@ -81,7 +91,7 @@ async def test_a_dependency_that_stays_away_ends_the_process() -> None:
     carry_out = CarryOut(*[TransientError("S3 is away")] * 100)
 
     with pytest.raises(StopError, match="10 attempts failed, the last with: S3 is away"):
-        await Handler(TOPICS, carry_out, InMemoryPublisher())(held())
+        await Handler(TOPICS, carry_out, InMemoryPublisher(), Uncapped())(held())
 
     assert carry_out.calls == ATTEMPTS
 
@@ -90,7 +100,7 @@ async def test_a_reason_to_stop_is_not_tried_again() -> None:
     carry_out = CarryOut(StopError("refused"))
 
     with pytest.raises(StopError, match="refused"):
-        await Handler(TOPICS, carry_out, InMemoryPublisher())(held())
+        await Handler(TOPICS, carry_out, InMemoryPublisher(), Uncapped())(held())
 
     assert carry_out.calls == 1
 
@@ -103,7 +113,7 @@ async def test_what_can_never_work_goes_to_the_dead_letter_topic(undecodable: bo
         message.value = b"\xff"
     carry_out = CarryOut(DeadLetterError("no_free_name", "all taken"))
 
-    await Handler(TOPICS, carry_out, publisher)(message)
+    await Handler(TOPICS, carry_out, publisher, Uncapped())(message)
 
     assert carry_out.calls == (not undecodable)
     (letter,) = publisher.of_topic(TOPICS.dead_letter.name)
@@ -121,4 +131,4 @@ async def test_a_dead_letter_that_nobody_takes_ends_the_process() -> None:
     message.value = b"\xff"
 
     with pytest.raises(StopError, match="the broker is away"):
-        await Handler(TOPICS, CarryOut(), publisher)(message)
+        await Handler(TOPICS, CarryOut(), publisher, Uncapped())(message)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediagate.events import Outcome
-from streams.brakes import Recent
+from mediagate.recent import Recent
 
 A, R, N, U = Outcome.APPROVED, Outcome.REJECTED, Outcome.NEEDS_REVIEW, Outcome.UNSCANNABLE
 
@@ -27,16 +27,16 @@ A, R, N, U = Outcome.APPROVED, Outcome.REJECTED, Outcome.NEEDS_REVIEW, Outcome.U
 def test_a_share_outside_its_band_is_unusual(
     outcomes: Sequence[Outcome], outcome: Outcome, band: tuple[float, float], share: float | None
 ) -> None:
-    assert Recent(4).followed_by(outcomes).unusual(outcome, band) == share
+    assert Recent[Outcome](4).followed_by(outcomes).unusual(outcome, band) == share
 
 
 def test_nothing_is_unusual_before_there_are_enough() -> None:
-    assert Recent(4).followed_by([R, R, R]).unusual(R, (0.0, 0.0)) is None
+    assert Recent[Outcome](4).followed_by([R, R, R]).unusual(R, (0.0, 0.0)) is None
 
 
 @given(st.lists(st.lists(st.sampled_from(Outcome))), st.integers(1, 20))
 def test_the_newest_outcomes_count(windows: list[list[Outcome]], size: int) -> None:
-    recent = Recent(size)
+    recent = Recent[Outcome](size)
     for window in windows:
         recent = recent.followed_by(window)
     every = [outcome for window in windows for outcome in window]
