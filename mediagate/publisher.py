@@ -7,6 +7,7 @@ from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
 
 from mediagate import failpoints
 from mediagate.errors import TransientError
@@ -15,6 +16,8 @@ from mediagate.failpoints import Step
 
 BATCH_BYTES = 256 * 1024  # a window's decisions for one partition in one request
 REQUEST_TIMEOUT_MS = 10_000
+NO_VALUE = object()
+"""Stands for null: aiokafka refuses a record without key and value, but others may have sent us one."""
 
 
 class Publisher(Protocol):
@@ -36,6 +39,7 @@ class KafkaPublisher:
             enable_idempotence=True,
             max_batch_size=BATCH_BYTES,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
+            value_serializer=_value,
         )
         self._deadline = deadline
 
@@ -63,19 +67,31 @@ class KafkaPublisher:
 
     async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         """Sends all records in order; raises TransientError unless every one was acknowledged in time."""
+        await self.deliver(records)
+
+    async def deliver(self, records: Sequence[OutgoingRecord]) -> list[str]:
+        """Publishes; says where each record stands now, as TOPIC:PARTITION:OFFSET."""
         try:
             async with asyncio.timeout(self._deadline):
                 futures = []
                 for record in records:
                     futures.append(await self._send(record))
                     failpoints.PROCESS.reach(Step.BETWEEN_EMITS)
-                await asyncio.gather(*futures)
+                sent = await asyncio.gather(*futures)
         except (KafkaError, TimeoutError) as error:
             raise TransientError(f"Kafka did not acknowledge: {type(error).__name__} {error}") from error
+        return [f"{each.topic}:{each.partition}:{each.offset}" for each in sent]
 
-    async def _send(self, record: OutgoingRecord) -> asyncio.Future[object]:
+    async def _send(self, record: OutgoingRecord) -> asyncio.Future[RecordMetadata]:
         """What the broker will say."""
-        future: asyncio.Future[object] = await self._producer.send(
-            record.topic, value=record.value, key=record.key, headers=list(record.headers)
+        future: asyncio.Future[RecordMetadata] = await self._producer.send(
+            record.topic,
+            value=NO_VALUE if record.value is None else record.value,
+            key=record.key,
+            headers=list(record.headers),
         )
         return future
+
+
+def _value(value: object) -> object:
+    return None if value is NO_VALUE else value

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from mediagate.cli import block_list, brakes, doctor, events, lag, offsets, policy, processes, schema, up
+from mediagate.cli import block_list, brakes, dlq, doctor, events, lag, offsets, policy, processes, schema, up
 from mediagate.errors import MediagateError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ doctor.register(app)
 events.register(app)
 offsets.register(app)
 lag.register(app)
+dlq.register(app)
 up.register(app)
 
 

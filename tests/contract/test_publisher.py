@@ -68,6 +68,14 @@ class PublisherContract:
         (stored,) = await subject.stored()
         assert (stored.key, stored.value, list(stored.headers)) == (b"key", None, headers)
 
+    async def test_a_record_without_key_and_value_arrives(self, subject: Subject) -> None:
+        nothing = OutgoingRecord(subject.topic, None, None, [("ce_id", b"1")])
+
+        await subject.publisher.publish([nothing])
+
+        (stored,) = await subject.stored()
+        assert (stored.key, stored.value, list(stored.headers)) == (None, None, [("ce_id", b"1")])
+
     async def test_nothing_to_publish_is_no_error(self, subject: Subject) -> None:
         await subject.publisher.publish([])
 
