@@ -39,7 +39,7 @@ DEAD_LETTER_HEADERS: Mapping[str, Json] = {
     "dead-letter-error": {"description": "What is wrong, and in which fields"},
     "dead-letter-attempts": {
         "pattern": "^[1-9][0-9]*$",
-        "description": "How often it became a dead letter: more than once where it was redriven",
+        "description": "How often it became a dead letter; counted anew after `mediagate dlq redrive`",
     },
 }
 

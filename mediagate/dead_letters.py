@@ -20,7 +20,7 @@ def dead_letter(
     value: bytes | None,
     headers: Sequence[Header],
 ) -> OutgoingRecord:
-    """The record for the dead-letter topic; a redriven one counts its attempts."""
+    """The record for the dead-letter topic; one that was sent back with these headers counts its attempts."""
     attempts = 1 + max((_number(value) for name, value in headers if name == f"{PREFIX}attempts"), default=0)
     added = {
         "topic": topic,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from mediagate.database import connect, load_queries, meanings
 from mediagate.errors import ConfigurationError
@@ -48,7 +48,7 @@ def register(app: typer.Typer) -> None:
         stream: Annotated[str, typer.Argument(metavar="STREAM", help="image, video, or the sinks' topic.")],
         outcome: Braked,
     ) -> None:
-        """Lets decisions of a kind be emitted again, or a stream go on; what was held stays held."""
+        """Lets decisions of a kind be emitted again (those that were held stay held), or a stream go on."""
         if not asyncio.run(_resume(stream, outcome)):
             raise ConfigurationError(f"no brake is engaged on {_shown(stream, outcome)}")
         console.print(
@@ -77,7 +77,7 @@ def _shown(stream: str, outcome: Braked) -> str:
 
 
 def _table(rows: list[Any]) -> Table:
-    table = Table("stream", "outcome", "share", "usual", "of", "engaged", "resumed")
+    table = Table(Column("stream", overflow="fold"), "outcome", "share", "usual", "of", "engaged", "resumed")
     for row in rows:
         table.add_row(
             row["media_type"],

@@ -79,3 +79,27 @@ async def test_a_brake_is_listed_until_it_is_resumed(run: Run, database_url: str
     assert row((await asyncio.to_thread(brakes, "list", "--all")).stdout, "image")[-1] != ""
     assert await connection.fetchval("select count(*) from brakes where resumed_at is not null") == 1
     await connection.close()
+
+
+async def test_a_stream_that_was_stopped_goes_on(run: Run, database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    for stream in ("image", "media.approved"):
+        await connection.execute(
+            "insert into brakes (media_type, outcome, share, low, high, decisions, engaged_at) "
+            "values ($1, 'dead_letter', 0.86, 0, 0.5, 100, '2030-01-02 03:04:05+00')",
+            stream,
+        )
+    await connection.close()
+
+    def brakes(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return run("brakes", *arguments, DATABASE_URL=database_url)
+
+    listed = await asyncio.to_thread(brakes, "list")
+    assert row(listed.stdout, "media.approved") == [
+        "media.approved", "dead_letter", "0.860", "0 to 0.5", "100", "2030-01-02 03:04:05", "",
+    ]  # fmt: skip
+    resumed = await asyncio.to_thread(brakes, "resume", "media.approved", "dead_letter")
+    assert resumed.stdout == "media.approved goes on; dead letters are counted anew.\n"
+    again = await asyncio.to_thread(brakes, "resume", "media.approved", "dead_letter")
+    assert again.stderr == "mediagate: no brake is engaged on dead letters of media.approved\n"
+    assert row((await asyncio.to_thread(brakes, "list")).stdout, "image")[1] == "dead_letter"
