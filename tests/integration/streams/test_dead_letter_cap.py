@@ -25,7 +25,7 @@ from tests.services import Services
 from tests.uploads import upload
 from tests.worker_process import Running, Worker
 
-DEADLINE = 30.0
+DEADLINE = 20.0
 STOPPED = (
     "images wait: 60% of the last 10 records were dead letters:"
     " see `mediagate dlq list`, then `mediagate brakes resume image dead_letter`"
@@ -51,7 +51,8 @@ def window(scene: Scene, bad: int, good: int = 0) -> list[Arrival]:
 
 async def answered(scene: Scene, scan: WindowScan, arrivals: Sequence[Arrival]) -> tuple[int, int]:
     """Dead letters and decisions."""
-    records = await scan.decide(arrivals)
+    async with asyncio.timeout(DEADLINE):
+        records = await scan.decide(arrivals)
     letters = sum(record.topic == scene.topics.dead_letter.name for record in records)
     return letters, len(records) - letters
 
