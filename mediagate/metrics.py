@@ -23,6 +23,8 @@ WINDOW_SECONDS = Histogram(
 LAST_WINDOW = Gauge(
     "mediagate_last_window_timestamp_seconds", "When the last window was finished", ["media_type"]
 )
+OPEN_ITEMS = Gauge("mediagate_window_open_items", "Items in the window that still fills", ["media_type"])
+OPEN_AGE = Gauge("mediagate_window_open_age_seconds", "Time since that window's first item", ["media_type"])
 DECISIONS = Counter(
     "mediagate_decisions_total", "Decisions acknowledged by the broker", ["media_type", "outcome"]
 )
@@ -65,4 +67,11 @@ EFFECT_SECONDS = Histogram(
     "mediagate_effect_seconds", "From decision received to effect done", ["effect"], buckets=SECONDS
 )
 
-OLDEST_JOB = Gauge("mediagate_oldest_job_seconds", "Age of the oldest job in a non-terminal state", ["state"])
+OLDEST_JOB = Gauge(
+    "mediagate_oldest_job_seconds", "Longest time that a job has been in a non-terminal state", ["state"]
+)
+LAG = Gauge(
+    "kafka_consumergroup_lag",
+    "Records of a partition that its group has not committed",
+    ["consumergroup", "topic", "partition"],
+)

@@ -101,6 +101,7 @@ class SinksWorker:
 
     async def _on_partitions_revoked(self, *_: Any, **__: Any) -> None:
         self._assigned = False
+        self._watch.let_go()
         await self._dispatcher.release(REVOKE_PATIENCE)
         with suppress(TimeoutError):
             async with asyncio.timeout(COMMIT_DEADLINE):

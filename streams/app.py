@@ -26,6 +26,7 @@ from streams.block_list import BlockList
 from streams.brakes import Brakes
 from streams.breakers import GuardedScanner
 from streams.canary import Canary, Picture, load_picture
+from streams.gauges import StoredGauges
 from streams.inspection import MediaInspector
 from streams.panel import Panel
 from streams.recovery import Recovery
@@ -64,6 +65,7 @@ async def run(stop: asyncio.Event) -> None:
         canary = Canary(
             pictures, store, settings.temp_bucket, policy, settings.canary_interval, verdicts.forget
         )
+        brakes = Brakes(database, settings.bands(), settings.brake_decisions, now=_now)
         routes = {media_type: settings.routes(media_type) for media_type in MediaType}
         scan = WindowScan(
             store,
@@ -71,7 +73,7 @@ async def run(stop: asyncio.Event) -> None:
             BlockList(database, settings.block_list_max_matches, now=_now),
             Panel(routes, scanners, verdicts, policy),
             Policies(policy, load_policy_if_there(settings.shadow_policy_file)),
-            Brakes(database, settings.bands(), settings.brake_decisions, now=_now),
+            brakes,
             DeadLetterCap(database, settings.dead_letter_share, settings.dead_letter_window, now=_now),
             topics,
             now=_now,
@@ -83,7 +85,12 @@ async def run(stop: asyncio.Event) -> None:
         stack.callback(health.stop)
         health.start()
         recovery = Recovery(settings, topics, database, store, publisher, now=_now)
-        background = (recovery.run(), canary.run(), exit_when_hung(settings.watchdog_timeout.total_seconds()))
+        background = (
+            recovery.run(),
+            canary.run(),
+            StoredGauges(database, brakes.show, now=_now).run(),
+            exit_when_hung(settings.watchdog_timeout.total_seconds()),
+        )
         await worker.run(stop, *map(asyncio.create_task, background))
 
 

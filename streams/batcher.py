@@ -74,6 +74,17 @@ class Batcher:
         """Whether nothing waits and nothing is in flight."""
         return not self._window.items and not self._backlog and self._in_flight is None
 
+    @property
+    def open_items(self) -> int:
+        """Items of the window that still fills."""
+        return len(self._window.items)
+
+    @property
+    def open_age(self) -> float:
+        """Seconds since its first item; 0 while it has none."""
+        window = self._window  # one look: metrics ask from a thread of their own
+        return self._clock() - window.opened_at if window.items else 0.0
+
     def put(self, arrivals: Sequence[Arrival]) -> None:
         """Takes arrivals of the current consumer generation, until its release; others are dropped."""
         now = self._clock()

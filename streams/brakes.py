@@ -52,9 +52,13 @@ class Brakes:
                 await self._engage(media_type, outcome, share)
                 engaged |= {outcome}
         self._recent[media_type], self._engaged[media_type] = recent, engaged
-        for outcome in BRAKED:
-            metrics.BRAKES.labels(media_type, outcome).set(outcome in engaged)
+        _gauge(media_type, engaged)
         return engaged
+
+    async def show(self) -> None:
+        """Has the gauges show what is engaged: others engage and resume, too."""
+        for media_type in MediaType:
+            _gauge(media_type, await self._read(media_type))
 
     async def _read(self, media_type: MediaType) -> frozenset[Outcome]:
         with meanings():
@@ -83,3 +87,8 @@ class Brakes:
             decisions=self._decisions,
             resume=f"mediagate brakes resume {media_type} {outcome}",
         )
+
+
+def _gauge(media_type: MediaType, engaged: frozenset[Outcome]) -> None:
+    for outcome in BRAKED:
+        metrics.BRAKES.labels(media_type, outcome).set(outcome in engaged)

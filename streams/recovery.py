@@ -13,7 +13,7 @@ from mediagate import metrics
 from mediagate.database import UNAVAILABLE, load_queries
 from mediagate.errors import MediagateError
 from mediagate.events import DECISION_TYPES, Decision, Event, Outcome, encode, event_id
-from mediagate.jobs import UNFINISHED, UploadDiffersError, accept, upload_completed
+from mediagate.jobs import UploadDiffersError, accept, upload_completed
 from mediagate.lag import caught_up
 from mediagate.media import MediaType
 from mediagate.publisher import Publisher
@@ -75,7 +75,6 @@ class Recovery:
                     await self._retry_undecided(media_type)
                 await self._look_for_uploads()
                 await self._clear_late_uploads()
-                await self._gauge_ages()
             finally:
                 await self._queries.unlock(connection)
         return True
@@ -176,13 +175,6 @@ class Recovery:
     def _is_expired(self, row: Any) -> bool:
         age: timedelta = self._now() - row["created_at"]
         return age > self._settings.upload_expires_after
-
-    async def _gauge_ages(self) -> None:
-        rows = await self._rows(self._queries.oldest_per_state(self._database))
-        oldest = {row["state"]: row["created_at"] for row in rows}
-        for state in UNFINISHED:
-            age = self._now() - oldest[state] if state in oldest else timedelta()
-            metrics.OLDEST_JOB.labels(state).set(age.total_seconds())
 
     async def _rows(self, query: Any) -> list[Any]:
         return [row async for row in query]

@@ -63,8 +63,3 @@ limit :batch;
 
 -- name: cleared(media_ids)!
 update media_jobs set url_expires_at = null where media_id = any(:media_ids);
-
--- name: oldest_per_state()
-select state, min(created_at) as created_at from media_jobs
-where state in ('awaiting_upload', 'queued', 'approved', 'rejected')
-group by state;

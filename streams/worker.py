@@ -9,6 +9,7 @@ from typing import Any, cast
 import structlog
 from faust.types import TP
 
+from mediagate import metrics
 from mediagate.media import MediaType
 from mediagate.publisher import Publisher
 from mediagate.settings import StreamsSettings
@@ -53,6 +54,7 @@ class StreamsWorker:
             batcher = self._batcher(settings, media_type, topic, publisher, decide, paused)
             receive = receiver(media_type, source_buckets)
             add_window_agent(self._app, topic, media_type, receive, batcher, self._fail)
+            _gauge(media_type, batcher)
             self._batchers.append(batcher)
             works.append(_work(settings, media_type, topic, batcher, paused))
         self._watch = Watch(
@@ -94,6 +96,7 @@ class StreamsWorker:
         log.info("partitions assigned", partitions=len(assigned))
 
     async def _on_partitions_revoked(self, *_: Any, **__: Any) -> None:
+        self._watch.let_go()
         await self._release(REVOKE_PATIENCE)
         log.info("partitions released")
 
@@ -134,6 +137,11 @@ def _work(
     # What waits for its window to close is not stuck, however long that may take.
     timeout = settings.watchdog_timeout + settings.max_wait(media_type)
     return Work([topic], Watchdog(timeout.total_seconds()), lambda: batcher.progress, paused)
+
+
+def _gauge(media_type: MediaType, batcher: Batcher) -> None:
+    metrics.OPEN_ITEMS.labels(media_type).set_function(lambda: batcher.open_items)
+    metrics.OPEN_AGE.labels(media_type).set_function(lambda: batcher.open_age)
 
 
 def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

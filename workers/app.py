@@ -1,5 +1,7 @@
 """The Faust app of a worker: only group membership and agents, nothing else of Faust's."""
 
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ def make_app(
         web_enabled=False,
         stream_wait_empty=False,
         stream_buffer_maxsize=queue_size,
+        broker_client_id=f"{group}-{socket.gethostname()}-{os.getpid()}",
         broker_max_poll_records=RECORDS_PER_POLL,
         broker_commit_interval=1.0,
         broker_session_timeout=SESSION_TIMEOUT,

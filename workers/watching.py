@@ -1,4 +1,4 @@
-"""Looks again and again whether a worker is stuck, and whether its event loop still turns."""
+"""Looks again and again how much waits for a worker, whether it is stuck, whether its event loop turns."""
 
 import asyncio
 import faulthandler
@@ -13,10 +13,13 @@ from faust.types import TP
 
 from mediagate.errors import StopError, TransientError
 from mediagate.lag import lag
+from workers.lag_gauge import LagGauge
 from workers.watchdog import Stuck, Watchdog
 
 LOOKS = 10
-"""In one timeout."""
+"""In one timeout, or more."""
+LONGEST_INTERVAL = 10.0
+"""Seconds between two looks: the gauge of what waits is no older."""
 ANSWER_DEADLINE = 30.0
 END_DEADLINE = 55.0
 """Seconds; a little less than a supervisor waits before it kills."""
@@ -43,22 +46,30 @@ class Watch:
         self._app = app
         self._servers = servers
         self._group = group
-        self._interval = timeout / LOOKS
+        self._interval = min(timeout / LOOKS, LONGEST_INTERVAL)
         self._works = works
+        self._gauge = LagGauge(group)
 
     async def run(self) -> None:
         """Looks for ever; raises StopError that says what is stuck."""
         while True:
             await asyncio.sleep(self._interval)
-            waiting = await self._waiting()
+            found = await self._waiting()
+            ours = partitions_of(self._app)
+            self._gauge.show({tp: records for tp, records in found.items() if ours and tp in ours})
+            waiting = {tp: records for tp, records in found.items() if ours is None or tp in ours}
             for work in self._works:
                 lag = {tp: records for tp, records in waiting.items() if tp.topic in work.topics}
                 now = monotonic()
                 if stuck := work.watchdog.look(now, lag, work.progress(), work.paused()):
                     raise _failure(stuck, now)
 
+    def let_go(self) -> None:
+        """Says that no partition is ours any more."""
+        self._gauge.show({})
+
     async def _waiting(self) -> Mapping[TP, int]:
-        """Uncommitted records of our partitions; none where Kafka does not answer: then nobody can work."""
+        """Uncommitted records per partition; none where Kafka does not answer: then nobody can work."""
         # Not from the worker's own consumer: where that is stuck, it has no answer or an old one.
         topics = [topic for work in self._works for topic in work.topics]
         try:
@@ -67,8 +78,7 @@ class Watch:
         except (TransientError, TimeoutError) as error:
             log.warning("Kafka was not asked how much waits", error=str(error) or type(error).__name__)
             return {}
-        ours = partitions_of(self._app)
-        return {TP(*tp): records for tp, records in found.items() if ours is None or tp in ours}
+        return {TP(*tp): records for tp, records in found.items()}
 
 
 def partitions_of(app: faust.App) -> frozenset[TP] | None:

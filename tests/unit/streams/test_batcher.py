@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import cast
 
 import pytest
@@ -42,7 +43,13 @@ class World:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    def batcher(self, max_items: int, max_wait: float = 0.01, publish: Publish | None = None) -> Batcher:
+    def batcher(
+        self,
+        max_items: int,
+        max_wait: float = 0.01,
+        publish: Publish | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> Batcher:
         return Batcher(
             MediaType.IMAGE,
             WindowLimits(max_items, max_wait),
@@ -51,6 +58,7 @@ class World:
             commit=self._commit,
             wants_more=self.wanted.append,
             generation=lambda: self.generation,
+            clock=clock,
         )
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -326,3 +334,17 @@ async def test_sends_nothing_again_of_what_was_released(world: World) -> None:
     await world.until(lambda: len(world.committed) == 1)
     running.cancel()
     assert generations == [1, 2]
+
+
+async def test_it_says_how_full_and_how_old_the_open_window_is() -> None:
+    now = 100.0
+    batcher = World().batcher(max_items=3, max_wait=1000, clock=lambda: now)
+    assert (batcher.open_items, batcher.open_age) == (0, 0)
+    batcher.put([arrival(0)])
+    now = 107.0
+    batcher.put([arrival(1)])
+    assert (batcher.open_items, batcher.open_age) == (2, 7)
+    batcher.put([arrival(2), arrival(3)])
+    assert batcher.open_items == 3, "the fourth is of the next window"
+    await batcher.release(0)
+    assert (batcher.open_items, batcher.open_age) == (0, 0)
