@@ -27,7 +27,8 @@ def interpolated(text: str) -> str:
 def test_is_a_valid_compose_file(services: dict[str, Any]) -> None:
     merged = yaml.safe_dump(yaml.safe_load(interpolated(FILE.read_text())))
     assert set(PyCompose.from_yaml(merged).service_names()) == set(services)
-    assert {"kafka", "postgres", "s3", "gateway", "streams", "sinks"} <= set(services)
+    processes = {"gateway", "streams", "sinks"}
+    assert {"kafka", "postgres", "s3", *processes, "prometheus", "grafana"} <= set(services)
 
 
 def test_publishes_ports_on_the_loopback_interface_only(services: dict[str, Any]) -> None:
@@ -47,3 +48,25 @@ def test_every_process_has_a_health_check_and_waits_for_the_set_up(services: dic
     for name in ("gateway", "streams", "sinks"):
         assert services[name]["healthcheck"]["test"]
         assert services[name]["depends_on"]["setup"]["condition"] == "service_completed_successfully"
+
+
+def test_what_is_mounted_from_the_checkout_is_there_and_read_only(services: dict[str, Any]) -> None:
+    volumes = [volume for service in services.values() for volume in service.get("volumes", [])]
+    mounts = [volume.split(":") for volume in volumes if volume.startswith(".")]
+    assert mounts
+    for source, *_, mode in mounts:
+        assert (FILE.parent / source).exists(), source
+        assert mode == "ro", source
+
+
+def test_images_are_pinned_to_a_version(services: dict[str, Any]) -> None:
+    for name in ("prometheus", "grafana"):
+        assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+", services[name]["image"])
+        assert services[name]["healthcheck"]["test"]
+
+
+def test_grafana_shows_everyone_and_has_no_account(services: dict[str, Any]) -> None:
+    environment = services["grafana"]["environment"]
+    assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert environment["GF_AUTH_BASIC_ENABLED"] == "false"

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.metrics import MetricWrapperBase
 from pydantic_core import PydanticUndefined
 
+from mediagate import metrics
 from mediagate.scanners.reasons import Reason
 from mediagate.settings import GatewaySettings, Settings, SinksSettings, StreamsSettings
 from mediagate.topics import load_topics
@@ -59,6 +61,24 @@ def test_the_readme_has_the_current_table(marker: str, table: Any) -> None:
     expected = "\n".join(table())
     section = README.split(f"<!-- {marker} -->\n\n", 1)[1].split("\n\n", 1)[0]
     assert section == expected, f"replace the table below <!-- {marker} --> by:\n\n{expected}\n"
+
+
+def metrics_table() -> Iterator[str]:
+    yield "| metric | type | labels | what it is |"
+    yield "| --- | --- | --- | --- |"
+    for metric in vars(metrics).values():
+        if isinstance(metric, MetricWrapperBase):
+            (family,) = metric.describe()
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            labels = " ".join(f"`{label}`" for label in metric._labelnames)
+            yield f"| `{name}` | {family.type} | {labels} | {family.documentation} |"
+
+
+def test_the_manual_has_every_metric() -> None:
+    expected = "\n".join(metrics_table())
+    page = (ROOT / "docs" / "operations.md").read_text()
+    table = page.split("<!-- metrics -->\n\n", 1)[1].split("\n\n", 1)[0]
+    assert table == expected, f"replace the table below <!-- metrics --> by:\n\n{expected}\n"
 
 
 def test_every_reason_is_explained() -> None:
