@@ -53,7 +53,9 @@ CANARY_SCANS = Counter("mediagate_canary_scans_total", "Canary pictures judged",
 DISTRUSTED = Gauge("mediagate_scanner_distrusted", "1 where a scanner called its canary safe", ["scanner"])
 PAUSED = Gauge("mediagate_stream_paused", "1 while nothing of a media type can be decided", ["media_type"])
 BRAKES = Gauge(
-    "mediagate_brake_engaged", "1 while decisions of a kind are held instead", ["media_type", "outcome"]
+    "mediagate_brake_engaged",
+    "1 while decisions of a kind are held; of dead_letter: while the stream stands still",
+    ["media_type", "outcome"],
 )
 SHADOW_DECISIONS = Counter(
     "mediagate_shadow_decisions_total",
