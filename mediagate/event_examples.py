@@ -14,6 +14,8 @@ from mediagate.events import (
     Inspection,
     Outcome,
     OutgoingRecord,
+    Override,
+    OverrideVerdict,
     Published,
     Quarantined,
     UploadCompleted,
@@ -26,6 +28,7 @@ MEDIA_ID = UUID("7af0f6aa-b37a-42a7-9f77-5b88d72c77e9")
 COMPLETED_AT = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 DECIDED_AT = COMPLETED_AT.replace(second=15)
 FINISHED_AT = COMPLETED_AT.replace(second=16)
+OVERRIDDEN_AT = COMPLETED_AT.replace(hour=4)
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CAUSE = event_id(EventType.UPLOAD_COMPLETED, MEDIA_ID, "1")
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -61,6 +64,13 @@ PUBLISHED = Published(
     width=1024,
     height=768,
 )
+OVERRIDE = Override(
+    media_id=MEDIA_ID,
+    verdict=OverrideVerdict.REJECT,
+    reason="shows a person who asked for its removal",
+    operator="alice",
+    requested_at=OVERRIDDEN_AT,
+)
 QUARANTINED = Quarantined(
     media_id=MEDIA_ID,
     user_id="u1",
@@ -87,11 +97,16 @@ def _decision(outcome: Outcome, score: float, *reasons: str) -> Decision:
 
 
 def _record(
-    kind: EventType, source: str, time: datetime, data: EventModel, cause: str | None = None
+    kind: EventType,
+    source: str,
+    time: datetime,
+    data: EventModel,
+    cause: str | None = None,
+    traceparent: str | None = TRACEPARENT,
 ) -> OutgoingRecord:
     made_for = cause or "1"
     event = Event(
-        event_id(kind, MEDIA_ID, made_for), kind, source, time, str(MEDIA_ID), data, cause, TRACEPARENT
+        event_id(kind, MEDIA_ID, made_for), kind, source, time, str(MEDIA_ID), data, cause, traceparent
     )
     return encode(event, "")
 
@@ -114,6 +129,9 @@ EXAMPLES: Mapping[EventType, OutgoingRecord] = {
         EventType.REJECTED, _decision(Outcome.REJECTED, 0.912, "nsfw 0.912 >= reject 0.85")
     ),
     EventType.HELD: _decided(EventType.HELD, _decision(Outcome.NEEDS_REVIEW, 0.7, "nsfw 0.700 >= hold 0.6")),
+    EventType.OVERRIDE: _record(
+        EventType.OVERRIDE, "/mediagate/operators", OVERRIDDEN_AT, OVERRIDE, traceparent=None
+    ),
     EventType.PUBLISHED: _told(EventType.PUBLISHED, PUBLISHED, EventType.APPROVED),
     EventType.QUARANTINED: _told(EventType.QUARANTINED, QUARANTINED, EventType.REJECTED),
 }

@@ -17,6 +17,7 @@ SUMMARIES: Mapping[EventType, str] = {
     EventType.APPROVED: "An upload may be published, which is not done yet",
     EventType.REJECTED: "An upload must not be published",
     EventType.HELD: "An upload waits for a human, or nobody could judge it",
+    EventType.OVERRIDE: "A human decides on an upload, and outranks the pipeline",
     EventType.PUBLISHED: "An approved upload stands in its permanent bucket",
     EventType.QUARANTINED: "A rejected upload stands in the quarantine bucket",
 }

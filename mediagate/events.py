@@ -35,6 +35,7 @@ LinkedToType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 MimeType = Annotated[str, StringConstraints(pattern=r"^(image|video)/[a-z0-9][a-z0-9.+-]{0,99}$")]
 FileName = Annotated[str, AfterValidator(safe_file_name)]
+ReasonText = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
 ETag = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r'^"[^"\x00-\x1f]+"$')]
 
 
@@ -151,6 +152,22 @@ class Quarantined(EventModel):
     policy_version: str | None = Field(default=None, description="Hash of the policy; null without one")
 
 
+class OverrideVerdict(StrEnum):
+    """What a human says shall happen to an upload."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+class Override(EventModel):
+    """A human's verdict on an upload, whatever the pipeline decided or will decide."""
+
+    verdict: OverrideVerdict = Field(description="Public, or quarantine")
+    reason: ReasonText = Field(description="Why, in the operator's words")
+    operator: Identifier = Field(description="Who")
+    requested_at: AwareDatetime = Field(description="When; of several overrides the latest one holds")
+
+
 class EventType(StrEnum):
     """`ce_type` of every event; the version changes only with an incompatible schema."""
 
@@ -158,6 +175,7 @@ class EventType(StrEnum):
     APPROVED = "mediagate.approved.v1"
     REJECTED = "mediagate.rejected.v1"
     HELD = "mediagate.held.v1"
+    OVERRIDE = "mediagate.override.v1"
     PUBLISHED = "mediagate.published.v1"
     QUARANTINED = "mediagate.quarantined.v1"
 
@@ -167,6 +185,7 @@ EVENT_MODELS: Mapping[EventType, type[EventModel]] = {
     EventType.APPROVED: Decision,
     EventType.REJECTED: Decision,
     EventType.HELD: Decision,
+    EventType.OVERRIDE: Override,
     EventType.PUBLISHED: Published,
     EventType.QUARANTINED: Quarantined,
 }

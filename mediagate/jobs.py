@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from mediagate.events import Event, EventType, UploadCompleted, event_id
+from mediagate.events import DECISION_TYPES, Decision, Event, EventType, UploadCompleted, event_id
 from mediagate.storage import ObjectHead
 
 
@@ -61,7 +61,21 @@ def upload_completed(
     row: Mapping[str, Any], attempt: int, source: str, now: datetime, traceparent: str | None = None
 ) -> Event[UploadCompleted]:
     """The event of a queued row of media_jobs; each attempt has an id of its own, always the same."""
-    data = UploadCompleted(
+    data, kind = upload_of(row), EventType.UPLOAD_COMPLETED
+    return Event(
+        id=event_id(kind, data.media_id, str(attempt)),
+        type=kind,
+        source=source,
+        time=now,
+        subject=str(data.media_id),
+        data=data,
+        traceparent=traceparent,
+    )
+
+
+def upload_of(row: Mapping[str, Any]) -> UploadCompleted:
+    """The upload of a row of media_jobs that is complete."""
+    return UploadCompleted(
         media_id=row["media_id"],
         user_id=row["user_id"],
         bucket=row["bucket"],
@@ -76,13 +90,28 @@ def upload_completed(
         file_name=row["file_name"],
         occurred_at=row["queued_at"],
     )
-    kind = EventType.UPLOAD_COMPLETED
+
+
+def stored_decision(event: Event[Decision]) -> dict[str, Any]:
+    """The decision of a row of media_jobs: the event's data, and what is needed of its headers."""
+    return event.data.model_dump(mode="json") | {
+        "event_id": event.id,
+        "causation_id": event.causation_id,
+        "traceparent": event.traceparent,
+    }
+
+
+def decision_event(stored: Mapping[str, Any], source: str, now: datetime) -> Event[Decision]:
+    """The event of a stored decision, to be sent again under its own id."""
+    noted = {"event_id", "causation_id", "traceparent", "replaced"}
+    data = Decision.model_validate({name: value for name, value in stored.items() if name not in noted})
     return Event(
-        id=event_id(kind, data.media_id, str(attempt)),
-        type=kind,
+        id=stored["event_id"],
+        type=DECISION_TYPES[data.outcome],
         source=source,
         time=now,
         subject=str(data.media_id),
         data=data,
-        traceparent=traceparent,
+        causation_id=stored.get("causation_id"),
+        traceparent=stored.get("traceparent"),
     )

@@ -50,10 +50,11 @@ async def _committed(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartit
 
 
 async def caught_up(settings: Settings, topics: Topics, media_type: MediaType) -> bool:
-    """Whether every event of a media type was read and every decision carried out."""
-    decisions = [topics.approved.name, topics.rejected.name, topics.held.name]
+    """Whether every event of a media type was read and every decision and override carried out."""
     uploads = await lag(
         settings.kafka_bootstrap_servers, settings.streams_group, [topics.upload_completed(media_type).name]
     )
-    effects = await lag(settings.kafka_bootstrap_servers, settings.sinks_group, decisions)
+    effects = await lag(
+        settings.kafka_bootstrap_servers, settings.sinks_group, [topic.name for topic in topics.of_sinks()]
+    )
     return not any(uploads.values()) and not any(effects.values())

@@ -45,6 +45,7 @@ class Topics(BaseModel):
     approved: Topic
     rejected: Topic
     held: Topic
+    overrides: Topic
     published: Topic
     quarantined: Topic
     dead_letter: Topic
@@ -57,6 +58,10 @@ class Topics(BaseModel):
         """The topic of a media type's completed uploads."""
         topics = {MediaType.IMAGE: self.upload_completed_image, MediaType.VIDEO: self.upload_completed_video}
         return topics[media_type]
+
+    def of_sinks(self) -> tuple[Topic, ...]:
+        """What the sinks carry out: decisions, and humans' overrides."""
+        return (self.approved, self.rejected, self.held, self.overrides)
 
     def of_event(self, event_type: EventType) -> Topic:
         """The one topic that carries an event type; upload-completed has one per media type."""

@@ -1,4 +1,4 @@
-"""The Faust app of the sinks worker: one agent per decision topic."""
+"""The Faust app of the sinks worker: one agent per topic of decisions."""
 
 from collections.abc import Callable
 from pathlib import Path

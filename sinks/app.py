@@ -46,7 +46,8 @@ async def run(stop: asyncio.Event) -> None:
         pool = await stack.enter_async_context(await connect(str(settings.database_url), connections))
         effects = Effects(settings, topics, partial(records_of, pool), store, publisher, now=_now)
         cap = DeadLetterCap(pool, settings.dead_letter_share, settings.dead_letter_window, now=_now)
-        worker = SinksWorker(settings, topics, Handler(topics, effects.carry_out, publisher, cap), scratch)
+        handler = Handler(topics, effects.carry_out, effects.override, publisher, cap)
+        worker = SinksWorker(settings, topics, handler, scratch)
         dependencies = Dependencies(pool, store, settings.temp_bucket)
         health = HealthServer(
             settings.host, settings.sinks_port, lambda: worker.not_ready or dependencies.not_ready

@@ -11,7 +11,7 @@ import structlog
 from mediagate import metrics
 from mediagate.dead_letters import dead_letter
 from mediagate.errors import DeadLetterError, StopError, TransientError
-from mediagate.events import Decision, Event, EventType
+from mediagate.events import Decision, Event, EventType, Override, decode
 from mediagate.jobs import State
 from mediagate.publisher import Publisher
 from mediagate.topics import Topics
@@ -25,6 +25,7 @@ RETRY = stamina.AsyncRetryingCaller(attempts=ATTEMPTS, timeout=None, wait_max=LO
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 CarryOut = Callable[[Event[Decision]], Awaitable[State]]
+CarryOutOverride = Callable[[Event[Override]], Awaitable[State]]
 
 log = structlog.get_logger("sinks.handler")
 
@@ -42,12 +43,13 @@ class Cap(Protocol):
 
 
 class Handler:
-    """Handles Faust messages of the decision topics; raises StopError where the process must end."""
+    """Handles Faust messages of the topics of decisions; raises StopError where the process must end."""
 
     def __init__(
         self,
         topics: Topics,
         carry_out: CarryOut,
+        override: CarryOutOverride,
         publisher: Publisher,
         cap: Cap,
         clock: Callable[[], float] = monotonic,
@@ -57,8 +59,10 @@ class Handler:
             topics.rejected.name: EventType.REJECTED,
             topics.held.name: EventType.HELD,
         }
+        self._override_topic = topics.overrides.name
         self._dead_letter_topic = topics.dead_letter.name
         self._carry_out = carry_out
+        self._override = override
         self._publisher = publisher
         self._cap = cap
         self._clock = clock
@@ -67,17 +71,29 @@ class Handler:
         """Returns when the record may be acknowledged."""
         started = self._clock()
         try:
-            event = decode_decision(
-                message.key, message.value, message.headers or (), self._expected[message.topic]
-            )
-            state = await _patiently(self._carry_out, event)
+            if message.topic == self._override_topic:
+                state = await self._carry_out_override(message)
+            else:
+                state = await self._carry_out_decision(message)
         except DeadLetterError as error:
             await self._bury(message, error)
             return
         self._cap.passed(message.topic)
         metrics.EFFECTS.labels(state).inc()
         metrics.EFFECT_SECONDS.labels(state).observe(self._clock() - started)
+
+    async def _carry_out_decision(self, message: Any) -> State:
+        expected = self._expected[message.topic]
+        event = decode_decision(message.key, message.value, message.headers or (), expected)
+        state = await _patiently(self._carry_out, event)
         log.info("decision carried out", media_id=event.subject, outcome=event.data.outcome, state=state)
+        return state
+
+    async def _carry_out_override(self, message: Any) -> State:
+        event = decode(message.key, message.value, message.headers or (), Override, EventType.OVERRIDE)
+        state = await _patiently(self._override, event)
+        log.info("override carried out", media_id=event.subject, verdict=event.data.verdict, state=state)
+        return state
 
     async def _bury(self, message: Any, error: DeadLetterError) -> None:
         # A topic of its own cannot be paused here: slow ones would hold up those behind them. The process

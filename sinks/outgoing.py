@@ -14,7 +14,7 @@ from mediagate.events import (
 )
 from mediagate.topics import Topics
 from sinks.destinations import Destination
-from sinks.records import Job
+from sinks.jobs import Job
 
 SOURCE = "/mediagate/sinks"
 
@@ -48,7 +48,7 @@ def quarantined(job: Job, decision: Decision, destination: Destination, topics: 
         linked_to_id=job.linked_to_id,
         bucket=destination.bucket,
         key=destination.key,
-        reasons=decision.reasons,
+        reasons=job.reasons,
         scores=decision.scores,
         scanner=decision.scanner,
         model_version=decision.model_version,
@@ -58,14 +58,15 @@ def quarantined(job: Job, decision: Decision, destination: Destination, topics: 
 
 
 def _record(job: Job, kind: EventType, data: Model, topics: Topics) -> OutgoingRecord:
+    ended_by = job.ended_by.id if job.ended_by else None
     event = Event(
-        id=event_id(kind, job.media_id, "final"),
+        id=event_id(kind, job.media_id, ended_by or "final"),
         type=kind,
         source=SOURCE,
         time=job.finished_at,
         subject=str(job.media_id),
         data=data,
-        causation_id=job.decision_event_id,
+        causation_id=ended_by or job.decision_event_id,
         traceparent=job.traceparent,
     )
     return encode(event, topics.of_event(kind).name)

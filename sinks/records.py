@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,11 @@ import asyncpg
 from mediagate.database import ACQUIRE_DEADLINE, load_queries, meanings
 from mediagate.errors import DeadLetterError, TransientError
 from mediagate.events import Decision, Event, Inspection, Outcome
-from mediagate.jobs import State
+from mediagate.jobs import UNDECIDED, stored_decision
 from mediagate.storage import CopySource
 from sinks.destinations import Destination
+from sinks.jobs import HumanOverride, Job
+from sinks.replacing import STATES, Replacement
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -23,65 +24,6 @@ if TYPE_CHECKING:
 QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
 LONGEST_SILENCE = "30s"
 """A copy that takes longer loses the lock: the next attempt finds it done."""
-
-STATES: Mapping[Outcome, State] = {
-    Outcome.APPROVED: State.APPROVED,
-    Outcome.REJECTED: State.REJECTED,
-    Outcome.NEEDS_REVIEW: State.NEEDS_REVIEW,
-    Outcome.UNSCANNABLE: State.UNSCANNABLE,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What the sinks need of a row; the decision is None only where nothing was ever decided."""
-
-    media_id: UUID
-    user_id: str
-    linked_to_type: str
-    linked_to_id: str
-    file_name: str
-    file_size: int
-    mime_type: str
-    sha256: str
-    bucket: str
-    key: str
-    etag: str
-    state: State
-    decision: Decision | None
-    decision_event_id: str | None
-    traceparent: str | None
-    destination: Destination | None
-    finished_at: datetime | None
-
-    @property
-    def source(self) -> CopySource:
-        """The bytes that were decided on."""
-        return CopySource(self.bucket, self.key, self.etag, self.file_size)
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> "Job":
-        """The job in a row of all columns."""
-        decision = row["decision"] or {}
-        return cls(
-            media_id=row["media_id"],
-            user_id=row["user_id"],
-            linked_to_type=row["linked_to_type"],
-            linked_to_id=row["linked_to_id"],
-            file_name=row["file_name"],
-            file_size=row["file_size"],
-            mime_type=row["mime_type"],
-            sha256=row["sha256"],
-            bucket=row["bucket"],
-            key=row["key"],
-            etag=row["etag"],
-            state=State(row["state"]),
-            decision=Decision.model_validate(decision) if decision else None,
-            decision_event_id=decision.get("event_id"),
-            traceparent=decision.get("traceparent"),
-            destination=_destination(row),
-            finished_at=row["finished_at"],
-        )
 
 
 class Records:
@@ -93,23 +35,62 @@ class Records:
     async def decide(self, event: Event[Decision], now: datetime) -> Job:
         """Records the decision unless there is one; the job as it stands then.
 
-        Raises DeadLetterError where the decision is on other bytes than the job's.
+        Raises DeadLetterError where the decision is on other bytes than the job's, or a rescan's on no job.
         """
         decision = event.data
         with _storing_what_an_event_says():
-            await self._insert(decision)
-            known = await QUERIES.job(self._connection, media_id=decision.media_id)
-            _check_same_bytes(known, decision)
+            if not decision.upload.rescan:
+                await self._insert(decision)
+            known = await self._known(decision.media_id)
+            if not decision.upload.rescan or known["state"] in UNDECIDED:
+                _check_same_bytes(known, decision)
             decided = await QUERIES.decide(
                 self._connection,
                 media_id=decision.media_id,
                 etag=decision.upload.etag,
                 state=STATES[decision.outcome],
-                decision=decision.model_dump(mode="json")
-                | {"event_id": event.id, "traceparent": event.traceparent},
+                decision=stored_decision(event),
                 now=now,
             )
         return Job.from_row(decided or known)
+
+    async def find(self, media_id: UUID) -> Job:
+        """The job; raises DeadLetterError where there is none."""
+        return Job.from_row(await self._known(media_id))
+
+    async def replace(self, job: Job, replacement: Replacement, stands: CopySource, now: datetime) -> Job:
+        """Sends a job on from its end, whose record goes; the object is where it stood."""
+        override = replacement.override
+        with _storing_what_an_event_says():
+            row = await QUERIES.replace(
+                self._connection,
+                media_id=job.media_id,
+                former=job.state,
+                state=replacement.state,
+                decision=replacement.decision,
+                override=override and override.model_dump(mode="json"),
+                ended_by=replacement.ended_by.model_dump(mode="json"),
+                bucket=stands.bucket,
+                key=stands.key,
+                etag=stands.etag,
+                now=now,
+            )
+        return _changed(row)
+
+    async def note(self, job: Job, override: HumanOverride) -> None:
+        """Records an override that moves nothing: from now on it outranks the pipeline."""
+        with _storing_what_an_event_says():
+            await QUERIES.note(
+                self._connection, media_id=job.media_id, override=override.model_dump(mode="json")
+            )
+
+    async def pass_over(self, job: Job, decision_id: str) -> None:
+        """Notes a rescan's decision that moves nothing."""
+        await QUERIES.pass_over(self._connection, media_id=job.media_id, decision_id=decision_id)
+
+    async def check_lock(self) -> None:
+        """Raises what asyncpg does where the session has ended, and the lock with it."""
+        await QUERIES.ping(self._connection)
 
     async def reserve(self, job: Job, destination: Destination) -> Job | None:
         """Takes the place for the job; None where it is another's."""
@@ -135,18 +116,20 @@ class Records:
             )
         return _changed(row)
 
-    async def quarantine(self, job: Job, decision: Decision, now: datetime) -> Job:
+    async def quarantine(self, job: Job, place: Destination, decision: Decision, now: datetime) -> Job:
         """Writes the report and the state."""
         with _storing_what_an_event_says():
             row = await QUERIES.quarantine(
                 self._connection,
                 media_id=job.media_id,
-                reason=decision.reasons[0] if decision.reasons else "unspecified",
-                reasons=list(decision.reasons),
+                reason=job.reasons[0] if job.reasons else "unspecified",
+                reasons=list(job.reasons),
                 scores=dict(decision.scores),
                 scanner=decision.scanner,
                 model_version=decision.model_version,
                 policy_version=decision.policy_version,
+                bucket=place.bucket,
+                key=place.key,
                 now=now,
             )
         return _changed(row)
@@ -159,6 +142,12 @@ class Records:
         }
         row = await QUERIES.give_up(self._connection, media_id=job.media_id, decision=ended, now=now)
         return _changed(row)
+
+    async def _known(self, media_id: UUID) -> Mapping[str, Any]:
+        row: Mapping[str, Any] | None = await QUERIES.job(self._connection, media_id=media_id)
+        if row is None:
+            raise DeadLetterError("unknown_upload", "media_id: there is no upload with this id")
+        return row
 
     async def _insert(self, decision: Decision) -> None:
         upload = decision.upload
@@ -218,9 +207,3 @@ def _changed(row: Mapping[str, Any] | None) -> Job:
     if row is None:
         raise TransientError("PostgreSQL: the job was changed by somebody else")
     return Job.from_row(row)
-
-
-def _destination(row: Mapping[str, Any]) -> Destination | None:
-    if row["destination_bucket"] is None:
-        return None
-    return Destination(row["destination_bucket"], row["destination_key"])

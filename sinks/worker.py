@@ -41,15 +41,20 @@ class SinksWorker:
             generation=lambda: int(self._app.consumer_generation_id),
             fail=self._fail,
         )
-        decisions = (topics.approved, topics.rejected, topics.held)
-        for topic in decisions:
+        for topic in topics.of_sinks():
             add_agent(self._app, topic, self._dispatcher, self._fail)
         self._watch = Watch(
             self._app,
             settings.kafka_bootstrap_servers,
             settings.sinks_group,
             self._timeout,
-            [Work([topic.name for topic in decisions], Watchdog(self._timeout), lambda: self._handled)],
+            [
+                Work(
+                    [topic.name for topic in topics.of_sinks()],
+                    Watchdog(self._timeout),
+                    lambda: self._handled,
+                )
+            ],
         )
         self._app.on_partitions_assigned.connect(self._on_partitions_assigned)
         self._app.on_partitions_revoked.connect(self._on_partitions_revoked)

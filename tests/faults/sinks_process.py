@@ -11,7 +11,7 @@ from mediagate.process import run_process
 from sinks import app
 from sinks.destinations import Destination
 from sinks.effects import Effects
-from sinks.records import Job
+from sinks.jobs import Job
 from tests.faults.script import SESSION_TIMEOUT
 from workers import app as workers_app
 

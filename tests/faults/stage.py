@@ -380,7 +380,7 @@ class Stage:
         topics = self.topics
         return {
             self.settings.streams_group: [topics.upload_completed(each).name for each in MediaType],
-            self.settings.sinks_group: [topics.approved.name, topics.rejected.name, topics.held.name],
+            self.settings.sinks_group: [topic.name for topic in topics.of_sinks()],
         }
 
     async def _committed(self) -> dict[TP, int]:

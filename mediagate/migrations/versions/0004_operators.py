@@ -23,11 +23,16 @@ alter table media_jobs
     add column override      jsonb,
     add column source_bucket text,
     add column source_key    text,
-    add column source_etag   text;
+    add column source_etag   text,
+    add column ended_by      jsonb;
 comment on column media_jobs.override is
     'The last human override that was carried out: no decision of the pipeline replaces it';
 comment on column media_jobs.source_bucket is
     'Where the object stood when its decision was replaced; null: where it was uploaded to';
+comment on column media_jobs.ended_by is
+    'The override or rescan that replaced the decision last; null: the first decision stands';
+create index media_jobs_waiting on media_jobs (state, decided_at)
+    where state in ('needs_review', 'unscannable');
 """
 
 DEAD_LETTERS = """
@@ -58,5 +63,6 @@ def downgrade() -> None:
     """Drops them."""
     execute(NO_DEAD_LETTERS)
     op.execute("drop table operator_actions")
-    for column in ("override", "source_bucket", "source_key", "source_etag"):
+    op.execute("drop index media_jobs_waiting")
+    for column in ("override", "source_bucket", "source_key", "source_etag", "ended_by"):
         op.execute(f"alter table media_jobs drop column {column}")

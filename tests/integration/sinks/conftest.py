@@ -1,9 +1,11 @@
 """The sinks' collaborators on real PostgreSQL and S3."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -14,7 +16,8 @@ from mediagate.storage import S3
 from mediagate.testing.publisher import InMemoryPublisher
 from mediagate.topics import Topics, load_topics
 from sinks.effects import Effects
-from sinks.records import records_of
+from sinks.records import Records, records_of
+from tests.integration.sinks.crashes import CrashAfter, Crashing
 from tests.integration.sinks.scene import Scene
 
 if TYPE_CHECKING:
@@ -56,3 +59,20 @@ def effects(
     scene: Scene, declared: Topics, s3: S3, publisher: InMemoryPublisher, now: Callable[[], datetime]
 ) -> Effects:
     return Effects(scene.settings, declared, partial(records_of, scene.pool), s3, publisher, now)
+
+
+@pytest.fixture
+def crashing(
+    scene: Scene, declared: Topics, s3: S3, publisher: InMemoryPublisher, now: Callable[[], datetime]
+) -> Crashing:
+    def make(steps: int) -> Effects:
+        crash = CrashAfter(steps)
+
+        @asynccontextmanager
+        async def records(media_id: UUID) -> AsyncIterator[Records]:
+            async with records_of(scene.pool, media_id) as real:
+                yield crash.wrap(real)
+
+        return Effects(scene.settings, declared, records, crash.wrap(s3), crash.wrap(publisher), now)
+
+    return make

@@ -59,8 +59,8 @@ class Kafka:
                 await asyncio.sleep(0.2)
 
     async def uncommitted(self) -> int:
-        """Decisions that the group has not committed."""
-        topics = [self._topics.approved.name, self._topics.rejected.name, self._topics.held.name]
+        """Decisions and overrides that the group has not committed."""
+        topics = [topic.name for topic in self._topics.of_sinks()]
         return sum((await lag(self._servers, self._group, topics)).values())
 
 

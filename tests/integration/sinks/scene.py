@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -15,6 +15,8 @@ from mediagate.events import (
     EventType,
     Inspection,
     Outcome,
+    Override,
+    OverrideVerdict,
     UploadCompleted,
     event_id,
 )
@@ -145,3 +147,17 @@ def decision(
         causation_id=cause_id,
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     )
+
+
+def override(upload: UploadCompleted, verdict: OverrideVerdict, minute: int = 0) -> Event[Override]:
+    """The event of a human's override that was asked for at that minute."""
+    data = Override(
+        media_id=upload.media_id,
+        verdict=verdict,
+        reason=f"{verdict} of minute {minute}",
+        operator="bob",
+        requested_at=NOW + timedelta(minutes=minute),
+    )
+    kind = EventType.OVERRIDE
+    identity = event_id(kind, upload.media_id, f"{verdict} {minute}")
+    return Event(identity, kind, "/mediagate/operators", NOW, str(upload.media_id), data)

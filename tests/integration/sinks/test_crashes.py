@@ -1,87 +1,25 @@
 """A crash after any step, then the same decision again: everything ends in the same place, once."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import datetime
-from inspect import iscoroutinefunction
-from typing import Any
-from uuid import UUID
-
 import pytest
 
 from mediagate.events import Outcome
 from mediagate.jobs import State
-from mediagate.storage import S3
 from mediagate.testing.publisher import InMemoryPublisher
-from mediagate.topics import Topics
 from sinks.effects import Effects
-from sinks.records import Records, records_of
+from tests.integration.sinks.crashes import Crash, Crashing
 from tests.integration.sinks.scene import Scene, decision
 
-STEPS = 7
-"""decide, reserve, HEAD, copy, record, delete, tell."""
+STEPS = {Outcome.APPROVED: 7, Outcome.REJECTED: 6}
+"""decide, reserve a name (for an approval), HEAD, copy, record, delete, tell."""
+EVERY_STEP = [(outcome, step) for outcome, steps in STEPS.items() for step in range(1, steps + 1)]
 
 
-class Crash(Exception):  # noqa: N818 - not an error that anything may handle
-    """The process is gone."""
-
-
-class CrashAfter:
-    """Lets collaborators take so many steps together; the step is done, its caller never learns of it."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    def wrap(self, collaborator: Any) -> Any:
-        return _Wrapped(collaborator, self)
-
-    def step(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise Crash
-
-
-class _Wrapped:
-    def __init__(self, collaborator: Any, crash: CrashAfter) -> None:
-        self._collaborator = collaborator
-        self._crash = crash
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._collaborator, name)
-        assert iscoroutinefunction(method)
-
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            result = await method(*args, **kwargs)
-            self._crash.step()
-            return result
-
-        return call
-
-
-@pytest.fixture
-def crashing(
-    scene: Scene, declared: Topics, s3: S3, publisher: InMemoryPublisher, now: Callable[[], datetime]
-) -> Callable[[int], Effects]:
-    def make(steps: int) -> Effects:
-        crash = CrashAfter(steps)
-
-        @asynccontextmanager
-        async def records(media_id: UUID) -> AsyncIterator[Records]:
-            async with records_of(scene.pool, media_id) as real:
-                yield crash.wrap(real)
-
-        return Effects(scene.settings, declared, records, crash.wrap(s3), crash.wrap(publisher), now)
-
-    return make
-
-
-@pytest.mark.parametrize("steps", range(1, STEPS + 1))
-@pytest.mark.parametrize("outcome", [Outcome.APPROVED, Outcome.REJECTED])
+@pytest.mark.parametrize(("outcome", "steps"), EVERY_STEP)
 @pytest.mark.parametrize("other_decision_follows", [False, True])
 async def test_ends_in_the_same_place_once(
     scene: Scene,
     effects: Effects,
-    crashing: Callable[[int], Effects],
+    crashing: Crashing,
     publisher: InMemoryPublisher,
     outcome: Outcome,
     steps: int,
@@ -113,17 +51,15 @@ async def test_ends_in_the_same_place_once(
 
 
 @pytest.mark.parametrize("outcome", [Outcome.APPROVED, Outcome.REJECTED])
-async def test_every_step_is_crashed_after(
-    scene: Scene, crashing: Callable[[int], Effects], outcome: Outcome
-) -> None:
-    await crashing(STEPS + 1).carry_out(decision(scene.upload(), outcome))
+async def test_every_step_is_crashed_after(scene: Scene, crashing: Crashing, outcome: Outcome) -> None:
+    await crashing(STEPS[outcome] + 1).carry_out(decision(scene.upload(), outcome))
 
 
 async def test_a_crash_after_every_step_in_turn(
-    scene: Scene, crashing: Callable[[int], Effects], effects: Effects, publisher: InMemoryPublisher
+    scene: Scene, crashing: Crashing, effects: Effects, publisher: InMemoryPublisher
 ) -> None:
     event = decision(scene.upload(), Outcome.APPROVED)
-    for steps in range(1, STEPS):
+    for steps in range(1, STEPS[Outcome.APPROVED]):
         with pytest.raises(Crash):
             await crashing(min(steps, 3)).carry_out(event)
 
@@ -134,7 +70,7 @@ async def test_a_crash_after_every_step_in_turn(
 
 
 async def test_a_reserved_name_is_kept_even_if_a_better_one_becomes_free(
-    scene: Scene, effects: Effects, crashing: Callable[[int], Effects]
+    scene: Scene, effects: Effects, crashing: Crashing
 ) -> None:
     first, second = scene.upload(), scene.upload()
     with pytest.raises(Crash):

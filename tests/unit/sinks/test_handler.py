@@ -9,7 +9,8 @@ import pytest
 import stamina
 
 from mediagate.errors import DeadLetterError, StopError, TransientError
-from mediagate.events import Decision, Event, EventType, encode
+from mediagate.event_examples import EXAMPLES
+from mediagate.events import Decision, Event, EventType, Override, OverrideVerdict, encode
 from mediagate.jobs import State
 from mediagate.testing.publisher import InMemoryPublisher
 from mediagate.topics import load_topics
@@ -56,6 +57,10 @@ class Uncapped:
         return None
 
 
+async def no_override(event: Event[Override]) -> State:
+    pytest.fail(f"{event.type} is no override")
+
+
 @pytest.fixture(autouse=True)
 def without_waiting() -> Iterator[None]:
     with stamina.set_testing(True, attempts=ATTEMPTS):
@@ -73,16 +78,36 @@ def held() -> Message:
 async def test_a_decision_is_carried_out_once() -> None:
     carry_out, publisher = CarryOut(), InMemoryPublisher()
 
-    await Handler(TOPICS, carry_out, publisher, Uncapped())(held())
+    await Handler(TOPICS, carry_out, no_override, publisher, Uncapped())(held())
 
     assert carry_out.calls == 1
     assert publisher.records == []
 
 
+async def test_an_override_is_carried_out_as_one() -> None:
+    record = EXAMPLES[EventType.OVERRIDE]
+    overrides: list[Event[Override]] = []
+
+    async def override(event: Event[Override]) -> State:
+        overrides.append(event)
+        return State.QUARANTINED
+
+    carry_out, publisher = CarryOut(), InMemoryPublisher()
+    handler = Handler(TOPICS, carry_out, override, publisher, Uncapped())
+    await handler(Message(TOPICS.overrides.name, record.key, record.value, record.headers))
+    await handler(Message(TOPICS.held.name, record.key, record.value, record.headers))
+    await handler(Message(TOPICS.overrides.name, held().key, held().value, held().headers))
+
+    assert [event.data.verdict for event in overrides] == [OverrideVerdict.REJECT]
+    assert carry_out.calls == 0
+    reasons = [dict(letter.headers)["dead-letter-reason"] for letter in publisher.records]
+    assert reasons == [b"unexpected_event_type"] * 2
+
+
 async def test_a_dependency_that_comes_back_is_waited_for() -> None:
     carry_out = CarryOut(TransientError("away"), TransientError("away"))
 
-    await Handler(TOPICS, carry_out, InMemoryPublisher(), Uncapped())(held())
+    await Handler(TOPICS, carry_out, no_override, InMemoryPublisher(), Uncapped())(held())
 
     assert carry_out.calls == 3
 
@@ -91,7 +116,7 @@ async def test_a_dependency_that_stays_away_ends_the_process() -> None:
     carry_out = CarryOut(*[TransientError("S3 is away")] * 100)
 
     with pytest.raises(StopError, match="10 attempts failed, the last with: S3 is away"):
-        await Handler(TOPICS, carry_out, InMemoryPublisher(), Uncapped())(held())
+        await Handler(TOPICS, carry_out, no_override, InMemoryPublisher(), Uncapped())(held())
 
     assert carry_out.calls == ATTEMPTS
 
@@ -100,7 +125,7 @@ async def test_a_reason_to_stop_is_not_tried_again() -> None:
     carry_out = CarryOut(StopError("refused"))
 
     with pytest.raises(StopError, match="refused"):
-        await Handler(TOPICS, carry_out, InMemoryPublisher(), Uncapped())(held())
+        await Handler(TOPICS, carry_out, no_override, InMemoryPublisher(), Uncapped())(held())
 
     assert carry_out.calls == 1
 
@@ -113,7 +138,7 @@ async def test_what_can_never_work_goes_to_the_dead_letter_topic(undecodable: bo
         message.value = b"\xff"
     carry_out = CarryOut(DeadLetterError("no_free_name", "all taken"))
 
-    await Handler(TOPICS, carry_out, publisher, Uncapped())(message)
+    await Handler(TOPICS, carry_out, no_override, publisher, Uncapped())(message)
 
     assert carry_out.calls == (not undecodable)
     (letter,) = publisher.of_topic(TOPICS.dead_letter.name)
@@ -131,4 +156,4 @@ async def test_a_dead_letter_that_nobody_takes_ends_the_process() -> None:
     message.value = b"\xff"
 
     with pytest.raises(StopError, match="the broker is away"):
-        await Handler(TOPICS, CarryOut(), publisher, Uncapped())(message)
+        await Handler(TOPICS, CarryOut(), no_override, publisher, Uncapped())(message)
