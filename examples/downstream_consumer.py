@@ -1,4 +1,4 @@
-"""Keeps a table of Mediagate's news, each event once: downstream_consumer.py DATABASE TOPIC..."""
+"""Keeps a table of Mediagate's latest news of each upload: downstream_consumer.py DATABASE TOPIC..."""
 
 import asyncio
 import json
@@ -10,27 +10,27 @@ from aiokafka import AIOKafkaConsumer
 
 KNOWN_TYPES = {"mediagate.published.v1", "mediagate.quarantined.v1"}
 TABLES = "create table if not exists seen (ce_id text primary key);"
-TABLES += "create table if not exists media (media_id text, bucket text, key text);"
+TABLES += "create table if not exists media (media_id text primary key, bucket text, key text, told real);"
+LATEST = "insert or replace into media select :media_id, :bucket, :key, julianday(:ce_time) where not exists"
+LATEST += " (select 1 from media where media_id = :media_id and told > julianday(:ce_time))"
 
 
 async def consume(database: sqlite3.Connection, topics: list[str]) -> None:
     """Keeps an event's id and effect, then commits: what was not committed comes again, after a restart."""
-    consumer = AIOKafkaConsumer(
+    async with AIOKafkaConsumer(
         *topics,
         bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"],
         group_id="example-downstream",
         auto_offset_reset="earliest",
         enable_auto_commit=False,
-    )
-    async with consumer:
+    ) as consumer:
         async for record in consumer:
-            ce_id, ce_type = (dict(record.headers)[name].decode() for name in ("ce_id", "ce_type"))
+            event = {name: text.decode() for name, text in record.headers}
             with database:  # one transaction: the event's id and its effect, or neither
-                new = database.execute("insert or ignore into seen values (?)", [ce_id]).rowcount
-                if new and ce_type in KNOWN_TYPES:
-                    media = json.loads(record.value)  # may have fields that are not known yet
-                    database.execute("insert into media values (:media_id, :bucket, :key)", media)
-            sys.stdout.write(f"{ce_type} {record.key.decode()} {'new' if new else 'seen'}\n")
+                new = database.execute("insert or ignore into seen values (:ce_id)", event).rowcount
+                if new and event["ce_type"] in KNOWN_TYPES:  # it may have fields that are not known yet
+                    database.execute(LATEST, json.loads(record.value) | event)
+            sys.stdout.write(f"{event['ce_type']} {record.key.decode()} {'new' if new else 'seen'}\n")
             await consumer.commit()
 
 

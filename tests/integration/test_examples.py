@@ -1,4 +1,4 @@
-"""examples/ on a real broker: one sends what is an upload, the other keeps each event once."""
+"""examples/ on a real broker: one sends an upload, the other keeps the latest news, each once."""
 
 import ast
 import asyncio
@@ -9,6 +9,7 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -17,7 +18,7 @@ import stamina
 from aiokafka import AIOKafkaConsumer
 from faust.types import TP
 
-from mediagate.event_examples import PUBLISHED, QUARANTINED
+from mediagate.event_examples import FINISHED_AT, PUBLISHED, QUARANTINED
 from mediagate.events import Event, EventModel, EventType, OutgoingRecord, encode, event_id
 from mediagate.lag import lag
 from mediagate.media import MediaType
@@ -59,12 +60,15 @@ async def lines(process: asyncio.subprocess.Process, count: int) -> list[str]:
     return [(await process.stdout.readline()).decode().rstrip() for _ in range(count)]
 
 
-def news(kind: EventType, topics: Topics) -> OutgoingRecord:
-    """An upload of its own that was published or quarantined."""
-    media_id = uuid4()
+def news(
+    kind: EventType, topics: Topics, media_id: UUID | None = None, cause: str = "final", second: int = 0
+) -> OutgoingRecord:
+    """An upload, else one of its own, that was published or quarantined then."""
+    media_id = media_id or uuid4()
+    time = FINISHED_AT + timedelta(seconds=second)
     template: EventModel = PUBLISHED if kind is EventType.PUBLISHED else QUARANTINED
-    data = template.model_copy(update={"media_id": media_id, "key": str(media_id)})
-    event = Event(event_id(kind, media_id, "final"), kind, "/test", None, str(media_id), data)
+    data = template.model_copy(update={"media_id": media_id, "key": f"{media_id} {cause}"})
+    event = Event(event_id(kind, media_id, cause), kind, "/test", time, str(media_id), data)
     return encode(event, topics.of_event(kind).name)
 
 
@@ -166,3 +170,21 @@ async def test_the_downstream_consumer_goes_on_where_it_had_committed(
         await all_is_committed(services, names)
 
     assert kept(tmp_path / "empty.sqlite") == list(map(row, after))
+
+
+@pytest.mark.parametrize("late", [0, 1, 2])
+async def test_the_downstream_consumer_keeps_the_latest_end_in_whatever_order_it_reads(
+    services: Services, topics: Topics, tmp_path: Path, late: int
+) -> None:
+    names, media_id = [topics.published.name, topics.quarantined.name], uuid4()
+    kinds = (EventType.PUBLISHED, EventType.QUARANTINED, EventType.PUBLISHED)
+    ends = [news(kind, topics, media_id, str(time), time) for time, kind in enumerate(kinds)]
+    order = [*(end for end in ends if end is not ends[late]), ends[late]]
+
+    async with example("downstream_consumer.py", services, str(tmp_path / "media.sqlite"), *names) as process:
+        for end in order:
+            await send(services, [end])
+            await lines(process, 1)
+        await all_is_committed(services, names)
+
+    assert kept(tmp_path / "media.sqlite") == [row(ends[-1])]
