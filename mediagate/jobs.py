@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from mediagate.events import DECISION_TYPES, Decision, Event, EventType, UploadCompleted, event_id
 from mediagate.storage import ObjectHead
@@ -27,6 +28,8 @@ class State(StrEnum):
 UNDECIDED = frozenset({State.AWAITING_UPLOAD, State.QUEUED})
 UNFINISHED = UNDECIDED | {State.APPROVED, State.REJECTED}
 TERMINAL = frozenset(State) - UNFINISHED
+NOTED = frozenset({"event_id", "causation_id", "traceparent", "replaced"})
+"""What a row has beside its decision: what is needed of the event, and other decisions that had their say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +104,14 @@ def stored_decision(event: Event[Decision]) -> dict[str, Any]:
     }
 
 
+def decision_of(stored: Mapping[str, Any]) -> Decision:
+    """The decision of a row of media_jobs, without what is noted beside it."""
+    return Decision.model_validate({name: value for name, value in stored.items() if name not in NOTED})
+
+
 def decision_event(stored: Mapping[str, Any], source: str, now: datetime) -> Event[Decision]:
     """The event of a stored decision, to be sent again under its own id."""
-    noted = {"event_id", "causation_id", "traceparent", "replaced"}
-    data = Decision.model_validate({name: value for name, value in stored.items() if name not in noted})
+    data = decision_of(stored)
     return Event(
         id=stored["event_id"],
         type=DECISION_TYPES[data.outcome],
@@ -115,3 +122,8 @@ def decision_event(stored: Mapping[str, Any], source: str, now: datetime) -> Eve
         causation_id=stored.get("causation_id"),
         traceparent=stored.get("traceparent"),
     )
+
+
+def news_id(kind: EventType, media_id: UUID, ended_by: str | None) -> str:
+    """The id of the news of an end: of the first one, or of that which this event brought about."""
+    return event_id(kind, media_id, ended_by or "final")

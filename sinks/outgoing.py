@@ -10,8 +10,8 @@ from mediagate.events import (
     Published,
     Quarantined,
     encode,
-    event_id,
 )
+from mediagate.jobs import news_id
 from mediagate.topics import Topics
 from sinks.destinations import Destination
 from sinks.jobs import Job
@@ -60,7 +60,7 @@ def quarantined(job: Job, decision: Decision, destination: Destination, topics: 
 def _record(job: Job, kind: EventType, data: Model, topics: Topics) -> OutgoingRecord:
     ended_by = job.ended_by.id if job.ended_by else None
     event = Event(
-        id=event_id(kind, job.media_id, ended_by or "final"),
+        id=news_id(kind, job.media_id, ended_by),
         type=kind,
         source=SOURCE,
         time=job.finished_at,

@@ -4,7 +4,20 @@ import sys
 
 import typer
 
-from mediagate.cli import block_list, brakes, dlq, doctor, events, lag, offsets, policy, processes, schema, up
+from mediagate.cli import (
+    block_list,
+    brakes,
+    dlq,
+    doctor,
+    events,
+    jobs,
+    lag,
+    offsets,
+    policy,
+    processes,
+    schema,
+    up,
+)
 from mediagate.errors import MediagateError
 
 app = typer.Typer(
@@ -23,6 +36,7 @@ events.register(app)
 offsets.register(app)
 lag.register(app)
 dlq.register(app)
+jobs.register(app)
 up.register(app)
 
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from mediagate.datetimes import parse_instant
 from mediagate.dead_letter_queue import Filters, Position, parse_position
 from mediagate.errors import ConfigurationError
-from mediagate.offsets.arguments import parse_duration
+from mediagate.offsets.arguments import parse_when
 
 RATE = re.compile(r"([1-9][0-9]{0,5})(?:/s)?")
 
@@ -31,8 +30,8 @@ class Options:
         return Filters(
             reasons=frozenset(self.reason),
             topic=self.topic,
-            since=_instant("--since", self.since, now),
-            until=_instant("--until", self.until, now),
+            since=parse_when("--since", self.since, now),
+            until=parse_when("--until", self.until, now),
             media_id=str(self.media_id) if self.media_id else None,
         )
 
@@ -55,14 +54,3 @@ def parse_rate(text: str | None) -> int | None:
     if match is None:
         raise ConfigurationError(f"--rate: {text!r} is no rate such as 50/s")
     return int(match[1])
-
-
-def _instant(option: str, text: str | None, now: datetime) -> datetime | None:
-    if text is None:
-        return None
-    if not text.startswith("P"):
-        return parse_instant(option, text)
-    try:
-        return now - parse_duration(option, text)
-    except OverflowError as error:
-        raise ConfigurationError(f"{option}: {text!r} is before year 1") from error

@@ -50,6 +50,18 @@ def parse_duration(option: str, text: str) -> timedelta:
     return timedelta(**parts)
 
 
+def parse_when(option: str, text: str | None, now: datetime) -> datetime | None:
+    """A datetime, or a duration until now."""
+    if text is None:
+        return None
+    if not text.startswith("P"):
+        return parse_instant(option, text)
+    try:
+        return now - parse_duration(option, text)
+    except OverflowError as error:
+        raise ConfigurationError(f"{option}: {text!r} is before year 1") from error
+
+
 def before(now: datetime, duration: timedelta) -> int:
     """The first millisecond, since 1970, of a duration that ends now."""
     return max(0, milliseconds(now) - duration // timedelta(milliseconds=1))
