@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
+from mediagate.contract import check_contract
 from mediagate.errors import DeadLetterError
 from mediagate.events import Event, EventType, UploadCompleted, decode
 from mediagate.media import MediaType
@@ -30,8 +31,13 @@ class Arrival:
 Receive = Callable[[ConsumerRecord, int], Arrival]
 
 
-def receiver(media_type: MediaType, source_buckets: frozenset[str]) -> Receive:
-    """A function that makes records of one media type's topic into arrivals."""
+def receiver(
+    media_type: MediaType, source_buckets: frozenset[str], own_buckets: frozenset[str] = frozenset()
+) -> Receive:
+    """A function that makes records of one media type's topic into arrivals.
+
+    What is to be scanned again may stand in Mediagate's own buckets, too.
+    """
 
     def receive(record: ConsumerRecord, generation: int) -> Arrival:
         tp = TP(record.topic, record.partition)
@@ -39,18 +45,9 @@ def receiver(media_type: MediaType, source_buckets: frozenset[str]) -> Receive:
             event = decode(
                 record.key, record.value, record.headers, UploadCompleted, EventType.UPLOAD_COMPLETED
             )
-            _check_contract(event.data, media_type, source_buckets)
+            check_contract(event.data, media_type, source_buckets, own_buckets)
         except DeadLetterError as fault:
             return Arrival(tp, record, generation, None, fault)
         return Arrival(tp, record, generation, event, None)
 
     return receive
-
-
-def _check_contract(upload: UploadCompleted, media_type: MediaType, source_buckets: frozenset[str]) -> None:
-    if upload.media_type is not media_type:
-        raise DeadLetterError("wrong_topic", f"mime_type: {upload.mime_type} on the topic of {media_type}s")
-    if upload.bucket not in source_buckets:
-        raise DeadLetterError(
-            "source_bucket_not_allowed", f"bucket: {upload.bucket!r} is not a source bucket"
-        )

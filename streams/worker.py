@@ -52,7 +52,7 @@ class StreamsWorker:
             topic = topics.upload_completed(media_type).name
             paused = partial(is_paused, media_type)
             batcher = self._batcher(settings, media_type, topic, publisher, decide, paused)
-            receive = receiver(media_type, source_buckets)
+            receive = receiver(media_type, source_buckets, settings.all_buckets())
             add_window_agent(self._app, topic, media_type, receive, batcher, self._fail)
             _gauge(media_type, batcher)
             self._batchers.append(batcher)

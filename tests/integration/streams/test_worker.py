@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -161,6 +162,20 @@ async def test_a_record_that_fits_no_contract_goes_to_the_dead_letter_topic(
     assert headers[foreign_value]["dead-letter-reason"] == b"source_bucket_not_allowed"
     assert json.loads(foreign_value)["media_id"] == foreign.subject
     assert await broker.uncommitted() == 0
+
+
+async def test_only_an_order_to_scan_again_names_a_bucket_of_mediagates_own(
+    worker_settings: StreamsSettings, topics: Topics, tmp_path: Path, broker: Broker
+) -> None:
+    plain, asked = (upload(worker_settings.buckets["post"]) for _ in range(2))
+    asked = replace(asked, data=asked.data.model_copy(update={"rescan": True}))
+    foreign = upload("somebody-elses-bucket")
+    foreign = replace(foreign, data=foreign.data.model_copy(update={"rescan": True}))
+    await broker.send([plain, foreign, asked])
+    async with working(worker_settings, topics, tmp_path, Decider(topics)):
+        assert await broker.decided({asked.subject}) == [asked.subject]
+        letters = await broker.read(topics.dead_letter.name, lambda seen: len(seen) == 2)
+    assert {letter.key for letter in letters} == {plain.subject.encode(), foreign.subject.encode()}
 
 
 async def test_a_failure_stops_the_worker_and_acknowledges_nothing(
