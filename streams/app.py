@@ -29,6 +29,7 @@ from streams.canary import Canary, Picture, load_picture
 from streams.gauges import StoredGauges
 from streams.inspection import MediaInspector
 from streams.panel import Panel
+from streams.recorded import RecordedDecisions
 from streams.recovery import Recovery
 from streams.scanning import Policies, WindowScan
 from streams.verdicts import Verdicts
@@ -75,6 +76,7 @@ async def run(stop: asyncio.Event) -> None:
             Policies(policy, load_policy_if_there(settings.shadow_policy_file)),
             brakes,
             DeadLetterCap(database, settings.dead_letter_share, settings.dead_letter_window, now=_now),
+            RecordedDecisions(database),
             topics,
             now=_now,
         )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from mediagate.events import Event, Inspection, UploadCompleted
+from mediagate.events import Decision, Event, Inspection, UploadCompleted
 from mediagate.scanners import ScanItem, Scanned, Unscannable
 
 
@@ -39,6 +39,7 @@ class Case:
     """Filled in step by step; a step that was made is not made again when a later one is retried.
 
     `sha256` is what the object store itself verified of exactly these bytes, None where it did not.
+    `recorded` is the decision that there is already, where the event changes nothing of it.
     """
 
     event: Event[UploadCompleted]
@@ -49,6 +50,7 @@ class Case:
     pdq: tuple[str, ...] = ()
     checked: bool = False
     finding: Finding | None = None
+    recorded: Decision | None = None
     failures: dict[str, "Failures"] = field(default_factory=dict)
 
     @property

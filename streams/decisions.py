@@ -33,7 +33,8 @@ def decision_of(case: Case, policy: Policy, shadow: Policy | None) -> Decision:
         upload=upload,
         outcome=verdict.outcome,
         reasons=verdict.reasons,
-        scores=dict(scored.scanned.scores) if scored else {},
+        # In one order, so that a repetition is identical.
+        scores=dict(sorted(scored.scanned.scores.items())) if scored else {},
         scanner=scored.scanner if scored else BLOCK_LIST if isinstance(finding, Blocked) else None,
         model_version=scored.model_version if scored else None,
         policy_version=policy.version,

@@ -1,4 +1,4 @@
-"""What happens to a window: dead letters aside, then identify, inspect, block list, scan, policy, brakes."""
+"""A window's way: dead letters aside, then recall, identify, inspect, block list, scan, policy, brakes."""
 
 import asyncio
 import re
@@ -30,6 +30,7 @@ from streams.cases import Blocked, Case
 from streams.decisions import braked, decision_of, decision_record
 from streams.identification import identify
 from streams.panel import Panel
+from streams.recorded import RecordedDecisions
 
 URL_LIFE = timedelta(hours=1)
 """Longer than any scan: URLs are signed when it starts, anew at every try, and never stored."""
@@ -72,6 +73,7 @@ class WindowScan:
         policies: Policies,
         brakes: Brakes,
         cap: DeadLetterCap,
+        recorded: RecordedDecisions,
         topics: Topics,
         now: Callable[[], datetime],
     ) -> None:
@@ -82,6 +84,7 @@ class WindowScan:
         self._policies = policies
         self._brakes = brakes
         self._cap = cap
+        self._recorded = recorded
         self._topics = topics
         self._now = now
         self._media_types = {topics.upload_completed(each).name: each for each in MediaType}
@@ -141,25 +144,40 @@ class WindowScan:
     async def _try(self, media_type: MediaType, cases: Sequence[Case]) -> Sequence[Decision]:
         try:
             await self._examine(cases)
-            decisions = [decision_of(case, self._policies.deciding, self._policies.shadow) for case in cases]
-            held = await self._brakes.held(media_type, [decision.outcome for decision in decisions])
+            undecided = [case for case in cases if case.recorded is None]
+            decisions = {
+                case: decision_of(case, self._policies.deciding, self._policies.shadow) for case in undecided
+            }
+            held = await self._brakes.held(media_type, [each.outcome for each in decisions.values()])
         except TransientError as error:
             self._pause(media_type, str(error))
             for case in cases:  # the URLs may be old by the next try
                 case.item = self._scan_item(case.event.data, case.item.animated)
             raise
-        emitted = [braked(each) if each.outcome in held else each for each in decisions]
-        for decision in emitted:
+        emitted = {case: braked(each) if each.outcome in held else each for case, each in decisions.items()}
+        for decision in emitted.values():
             _count(media_type, decision)
-        return emitted
+        return [case.recorded or emitted[case] for case in cases]
 
     async def _examine(self, cases: Sequence[Case]) -> None:
         """Finds out all that a decision needs; steps that were made before are not made again."""
+        await self._recall(cases)
+        cases = [case for case in cases if case.recorded is None]
         await identify(self._store, [case for case in cases if not case.identified])
         await self._inspect([case for case in cases if case.finding is None and case.inspection is None])
         await self._check_block_list([case for case in cases if not case.checked])
         failpoints.PROCESS.reach(Step.MID_SCAN)
         await self._panel.judge([case for case in cases if case.finding is None])
+        # Whoever moved the object has decided since.
+        await self._recall([case for case in cases if _has_moved(case)])
+
+    async def _recall(self, cases: Sequence[Case]) -> None:
+        """Fills in the decisions that stand, whatever these events bring."""
+        recorded = await self._recorded.of({case.media_id for case in cases}) if cases else {}
+        for case in cases:
+            known = recorded.get(case.media_id)
+            if known is not None and (known.stands(case.event) or _has_moved(case)):
+                case.recorded = known.as_answer(case.event)
 
     async def _inspect(self, cases: Sequence[Case]) -> None:
         items = [case.item for case in cases]
@@ -230,6 +248,10 @@ class WindowScan:
 
 def _is_as_accepted(case: Case) -> bool:
     return not (isinstance(case.finding, Unscannable) and case.finding.reason in OF_ONE_OBJECT)
+
+
+def _has_moved(case: Case) -> bool:
+    return case.event.data.rescan and not _is_as_accepted(case)
 
 
 def _candidate(case: Case) -> Candidate:

@@ -36,6 +36,7 @@ from streams.block_list import BlockList
 from streams.brakes import Bands, Brakes
 from streams.breakers import GuardedScanner
 from streams.panel import Panel
+from streams.recorded import RecordedDecisions
 from streams.scanning import Policies, WindowScan
 from streams.verdicts import Verdicts
 from tests.uploads import NOW, upload
@@ -123,6 +124,7 @@ class Scene:
             Policies(self.policy, self.shadow),
             Brakes(self.pool, bands, decisions, now=lambda: NOW),
             DeadLetterCap(self.pool, share, letters, now=lambda: NOW),
+            RecordedDecisions(self.pool),
             self.topics,
             now=lambda: NOW,
         )

@@ -17,6 +17,7 @@ from streams.block_list import BlockList
 from streams.brakes import Brakes
 from streams.inspection import MediaInspector
 from streams.panel import Panel
+from streams.recorded import RecordedDecisions
 from streams.scanning import Policies, WindowScan
 from tests import samples
 from tests.integration.streams.scene import Scene, decision
@@ -72,6 +73,7 @@ async def outcomes(
                 Policies(scene.policy),
                 Brakes(scene.pool, wired.bands(), wired.brake_decisions, now=lambda: NOW),
                 DeadLetterCap(scene.pool, 1.0, 100, now=lambda: NOW),
+                RecordedDecisions(scene.pool),
                 scene.topics,
                 now=lambda: NOW,
             )

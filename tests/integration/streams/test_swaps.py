@@ -25,6 +25,7 @@ from streams.brakes import Brakes
 from streams.breakers import GuardedScanner
 from streams.inspection import MediaInspector
 from streams.panel import Panel
+from streams.recorded import RecordedDecisions
 from streams.scanning import Policies, WindowScan
 from tests import samples
 from tests.integration.streams.scene import Scene
@@ -102,6 +103,7 @@ async def test_what_was_overwritten_is_never_published(
         Policies(scene.policy),
         Brakes(scene.pool, streams_settings.bands(), 1000, now=lambda: NOW),
         DeadLetterCap(scene.pool, 1.0, 100, now=lambda: NOW),
+        RecordedDecisions(scene.pool),
         scene.topics,
         now=lambda: NOW,
     )
