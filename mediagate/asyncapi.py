@@ -27,7 +27,7 @@ HEADERS: Mapping[str, Json] = {
     "ce_source": {"minLength": 1, "description": "Who sent it, such as `/mediagate/sinks`"},
     "ce_time": {"format": "date-time", "description": "When it was sent; of news, when the upload was moved"},
     "ce_subject": {"format": "uuid", "description": "The media_id"},
-    "ce_causationid": {"description": "`ce_id` of the event that this one answers"},
+    "ce_causationid": {"description": "`ce_id` of the event that this one answers or replays"},
     "content-type": {"const": "application/json", "description": "What the value is"},
     "traceparent": {"description": "W3C trace context, passed on since the upload was completed"},
 }

@@ -231,12 +231,13 @@ class Event(Generic[Model]):
 
 @dataclass(frozen=True, slots=True)
 class OutgoingRecord:
-    """A Kafka record that is ready to be sent."""
+    """A Kafka record that is ready to be sent; without a partition, to the one of its key."""
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: Sequence[Header]
+    partition: int | None = None
 
 
 def event_id(event_type: EventType, media_id: UUID, cause: str) -> str:

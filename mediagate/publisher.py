@@ -88,6 +88,7 @@ class KafkaPublisher:
             record.topic,
             value=NO_VALUE if record.value is None else record.value,
             key=record.key,
+            partition=record.partition,
             headers=list(record.headers),
         )
         return future

@@ -15,6 +15,7 @@ from mediagate.cli import (
     offsets,
     policy,
     processes,
+    replay,
     schema,
     up,
 )
@@ -37,6 +38,7 @@ offsets.register(app)
 lag.register(app)
 dlq.register(app)
 jobs.register(app)
+replay.register(app)
 up.register(app)
 
 
