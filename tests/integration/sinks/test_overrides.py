@@ -278,6 +278,22 @@ async def test_an_object_that_is_not_there_any_more_moves_nowhere(
     assert scene.keys(scene.settings.buckets["post"]) == []
 
 
+async def test_an_object_that_vanishes_on_its_way_leaves_its_public_name_reserved(
+    scene: Scene, effects: Effects, crashing: Crashing, upload: UploadCompleted
+) -> None:
+    await effects.carry_out(decision(upload, Outcome.APPROVED))
+    with pytest.raises(Crash):
+        await crashing(5).override(override(upload, REJECT))  # it is replaced, nothing is copied
+    scene.client.delete_object(Bucket=scene.settings.buckets["post"], Key="photo.jpg")
+
+    assert await effects.override(override(upload, REJECT)) is State.UNSCANNABLE
+    other = scene.upload(body=b"a picture")
+    await effects.carry_out(decision(other, Outcome.APPROVED))
+    await effects.override(override(upload, APPROVE, 1))
+
+    assert scene.keys(scene.settings.buckets["post"]) == [f"photo-{other.media_id.hex[:8]}.jpg"]
+
+
 async def test_the_public_name_stays_reserved_while_the_object_is_in_quarantine(
     scene: Scene, effects: Effects, publisher: InMemoryPublisher, declared: Topics, upload: UploadCompleted
 ) -> None:
