@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from mediagate.binary_mode import Header
 from mediagate.errors import DeadLetterError
-from mediagate.events import Header, OutgoingRecord
+from mediagate.events import OutgoingRecord
 
 PREFIX = "dead-letter-"
 ERROR_CHARACTERS = 1000

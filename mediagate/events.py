@@ -9,10 +9,9 @@ from uuid import UUID, uuid5
 
 from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.common import get_event_factory_for_version
-from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka, to_binary
+from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka
 from cloudevents.core.exceptions import CloudEventValidationError
 from cloudevents.core.formats.json import JSONFormat
-from cloudevents.core.v1.event import CloudEvent
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -23,6 +22,7 @@ from pydantic import (
     ValidationError,
 )
 
+from mediagate.binary_mode import Attributes, Header, is_attribute, read_attributes, write_attributes
 from mediagate.errors import DeadLetterError
 from mediagate.media import MediaType, media_type_of, safe_file_name
 
@@ -212,7 +212,6 @@ BLOCK_LIST = "block_list"
 """`scanner` of a decision that the block list made."""
 
 Model = TypeVar("Model", bound=EventModel)
-Header = tuple[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,27 +246,11 @@ def event_id(event_type: EventType, media_id: UUID, cause: str) -> str:
 
 def encode(event: Event[Model], topic: str) -> OutgoingRecord:
     """The event as a Kafka record in CloudEvents binary mode."""
-    attributes: dict[str, object] = {
-        "id": event.id,
-        "type": event.type.value,
-        "source": event.source,
-        "subject": event.subject,
-        "datacontenttype": "application/json",
-        "specversion": "1.0",
-    }
-    if event.time is not None:
-        attributes["time"] = event.time
-    if event.causation_id is not None:
-        attributes["causationid"] = event.causation_id
-    message = to_binary(
-        CloudEvent(attributes, event.data.model_dump_json().encode()),
-        JSONFormat(),
-        key_mapper=_subject_as_key,
-    )
-    headers = list(message.headers.items())
+    attributes = Attributes(event.id, event.type.value, event.source, event.time, event.causation_id)
+    headers = write_attributes(attributes, event.subject)
     if event.traceparent is not None:
         headers.append(("traceparent", event.traceparent.encode()))
-    return OutgoingRecord(topic, event.subject.encode(), message.value, headers)
+    return OutgoingRecord(topic, event.subject.encode(), event.data.model_dump_json().encode(), headers)
 
 
 def decode(
@@ -277,20 +260,20 @@ def decode(
     headers = [(name, content) for name, content in headers if content is not None]  # Kafka allows null
     if value is None:
         raise DeadLetterError("no_value", "the record is a tombstone")
-    cloud_event = _read_cloud_event(value, headers)
-    event_type = _expected_type(cloud_event.get_type(), types)
-    data = _read_data(cloud_event.get_data(), model)
+    attributes, payload = _read(value, headers)
+    event_type = _expected_type(attributes.type, types)
+    data = _read_data(payload, model)
     subject = str(data.media_id)
     if key is not None and key != subject.encode():
         raise DeadLetterError("key_mismatch", f"key {key[:64]!r} is not the media_id {subject}")
     return Event(
-        id=cloud_event.get_id(),
+        id=attributes.id,
         type=event_type,
-        source=cloud_event.get_source(),
-        time=cloud_event.get_time(),
+        source=attributes.source,
+        time=attributes.time,
         subject=subject,
         data=data,
-        causation_id=cloud_event.get_extension("causationid"),
+        causation_id=attributes.causation_id,
         traceparent=_header(headers, "traceparent"),
     )
 
@@ -302,17 +285,25 @@ class _RawJSON(JSONFormat):
         return body
 
 
-def _read_cloud_event(value: bytes, headers: Sequence[Header]) -> BaseCloudEvent:
-    attributes = {name: content for name, content in headers if _is_attribute(name)}
+def _read(value: bytes, headers: Sequence[Header]) -> tuple[Attributes, object]:
+    attributes = read_attributes(headers)
+    return (attributes, value) if attributes is not None else _read_with_library(value, headers)
+
+
+def _read_with_library(value: bytes, headers: Sequence[Header]) -> tuple[Attributes, object]:
+    message = KafkaMessage({name: content for name, content in headers if is_attribute(name)}, None, value)
     try:
-        return from_kafka(KafkaMessage(attributes, None, value), _RawJSON(), _cloud_event)
+        event = from_kafka(message, _RawJSON(), _cloud_event)
     except UNREADABLE as error:
         raise DeadLetterError("not_a_cloud_event", _first_line(error)) from error
-
-
-def _is_attribute(name: str) -> bool:
-    # Headers of anybody else's may be any bytes, which the library would decode.
-    return name.lower().startswith("ce_") or name.lower() == "content-type"
+    attributes = Attributes(
+        id=event.get_id(),
+        type=event.get_type(),
+        source=event.get_source(),
+        time=event.get_time(),
+        causation_id=event.get_extension("causationid"),
+    )
+    return attributes, event.get_data()
 
 
 def _cloud_event(attributes: dict[str, Any], data: Any) -> BaseCloudEvent:
@@ -347,7 +338,3 @@ def _first_line(error: Exception) -> str:
 
 def _header(headers: Sequence[Header], name: str) -> str | None:
     return next((value.decode(errors="replace") for key, value in headers if key == name), None)
-
-
-def _subject_as_key(event: BaseCloudEvent) -> str | None:
-    return event.get_subject()

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from mediagate.binary_mode import Header
 from mediagate.errors import DeadLetterError
-from mediagate.events import DECISION_TYPES, Decision, Event, EventType, Header, Outcome, decode
+from mediagate.events import DECISION_TYPES, Decision, Event, EventType, Outcome, decode
 
 
 def decode_decision(

@@ -8,9 +8,10 @@ from enum import StrEnum
 
 from aiokafka.structs import ConsumerRecord
 
+from mediagate.binary_mode import Header
 from mediagate.dead_letters import PREFIX
 from mediagate.errors import ConfigurationError
-from mediagate.events import Header, OutgoingRecord
+from mediagate.events import OutgoingRecord
 from mediagate.printable import printable, shortened
 from mediagate.topics import Topic, Topics
 

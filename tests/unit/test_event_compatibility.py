@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
+from mediagate.binary_mode import Header
 from mediagate.event_schemas import schema_of
 from mediagate.events import (
     DECISION_TYPES,
@@ -20,7 +21,6 @@ from mediagate.events import (
     Event,
     EventModel,
     EventType,
-    Header,
     Outcome,
     UploadCompleted,
     decode,

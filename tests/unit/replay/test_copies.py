@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 from aiokafka.structs import ConsumerRecord
 
+from mediagate.binary_mode import Header
 from mediagate.errors import DeadLetterError
-from mediagate.events import Event, EventType, Header, OutgoingRecord, UploadCompleted, decode, encode
+from mediagate.events import Event, EventType, OutgoingRecord, UploadCompleted, decode, encode
 from mediagate.media import MediaType
 from mediagate.replay.copies import Place, Sources, as_record, copy_of, original
 from tests.uploads import NOW, upload
