@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -15,6 +15,7 @@ from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mediagate.errors import MediagateError, ObjectChangedError, StopError, TransientError
+from mediagate.presigning import Presigner
 from mediagate.settings import Settings
 
 if TYPE_CHECKING:
@@ -112,8 +113,12 @@ class S3:
 
     def __init__(self, settings: Settings, copy_limit: int = COPY_LIMIT, copy_part: int = COPY_PART) -> None:
         self._copy_limit, self._copy_part = copy_limit, copy_part
-        self._client = _client(settings, settings.s3_endpoint_url)
-        self._public_client = _client(settings, settings.s3_public_endpoint_url or settings.s3_endpoint_url)
+        session = _session(settings)
+        public_endpoint = settings.s3_public_endpoint_url or settings.s3_endpoint_url
+        self._client = _client(session, settings, settings.s3_endpoint_url)
+        self._public_client = _client(session, settings, public_endpoint)
+        self._presigner = _presigner(session, self._client)
+        self._public_presigner = _presigner(session, self._public_client)
         self._threads = ThreadPoolExecutor(settings.s3_concurrency, thread_name_prefix="s3")
         self._region = settings.aws_region
 
@@ -125,36 +130,20 @@ class S3:
 
     def presign_put(self, terms: PutTerms, expires: timedelta) -> SignedRequest:
         """A signed upload that creates the object once and never overwrites it."""
-        content_md5, checksum = _base64(terms.md5), _base64(terms.sha256)
-        url = self._public_client.generate_presigned_url(
-            "put_object",
-            Params={
-                "Bucket": terms.bucket,
-                "Key": terms.key,
-                "ContentType": terms.mime_type,
-                "ContentLength": terms.size,
-                "ContentMD5": content_md5,
-                "ChecksumSHA256": checksum,
-                "IfNoneMatch": "*",
-            },
-            ExpiresIn=int(expires.total_seconds()),
-            HttpMethod="PUT",
-        )
         headers = {
             "Content-Type": terms.mime_type,
             "Content-Length": str(terms.size),
-            "Content-MD5": content_md5,
-            "x-amz-checksum-sha256": checksum,
+            "Content-MD5": _base64(terms.md5),
+            "x-amz-checksum-sha256": _base64(terms.sha256),
             "If-None-Match": "*",
         }
+        url = self._public_presigner.presign("PUT", terms.bucket, terms.key, expires, headers)
         return SignedRequest("PUT", url, headers)
 
     def presign_get(self, bucket: str, key: str, expires: timedelta, *, public: bool = False) -> str:
         """A signed URL to read an object; a `public` one is for scanners outside this network."""
-        client = self._public_client if public else self._client
-        return client.generate_presigned_url(
-            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=int(expires.total_seconds())
-        )
+        presigner = self._public_presigner if public else self._presigner
+        return presigner.presign("GET", bucket, key, expires)
 
     async def head(self, bucket: str, key: str) -> ObjectHead | None:
         """What S3 says of an object; None where there is none."""
@@ -266,14 +255,26 @@ class S3:
         )
 
 
-def _client(settings: Settings, endpoint: str | None) -> "S3Client":
+def _session(settings: Settings) -> boto3.Session:
     key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
-    return boto3.client(
-        "s3",
-        endpoint_url=endpoint,
+    return boto3.Session(
         region_name=settings.aws_region,
         aws_access_key_id=key.get_secret_value() if key else None,
         aws_secret_access_key=secret.get_secret_value() if secret else None,
+    )
+
+
+def _presigner(session: boto3.Session, client: "S3Client") -> Presigner:
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise StopError("AWS_ACCESS_KEY_ID: not set, and there are no credentials of another kind")
+    return Presigner(client, credentials, now=lambda: datetime.now(UTC))
+
+
+def _client(session: boto3.Session, settings: Settings, endpoint: str | None) -> "S3Client":
+    return session.client(
+        "s3",
+        endpoint_url=endpoint,
         config=Config(
             signature_version="s3v4",
             s3={"addressing_style": "path" if endpoint else "virtual"},
