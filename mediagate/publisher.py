@@ -1,13 +1,14 @@
 """Sends records to Kafka and returns only when the broker has acknowledged every one of them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.structs import RecordMetadata
+from aiokafka.partitioner import DefaultPartitioner
 
 from mediagate import failpoints
 from mediagate.errors import TransientError
@@ -16,8 +17,17 @@ from mediagate.failpoints import Step
 
 BATCH_BYTES = 256 * 1024  # a window's decisions for one partition in one request
 REQUEST_TIMEOUT_MS = 10_000
+PARTITIONER = DefaultPartitioner()
 NO_VALUE = object()
 """Stands for null: aiokafka refuses a record without key and value, but others may have sent us one."""
+
+
+class Place(NamedTuple):
+    """Where a record stands."""
+
+    topic: str
+    partition: int
+    offset: int
 
 
 class Publisher(Protocol):
@@ -67,31 +77,71 @@ class KafkaPublisher:
 
     async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         """Sends all records in order; raises TransientError unless every one was acknowledged in time."""
-        await self.deliver(records)
+        await self._send(records)
 
     async def deliver(self, records: Sequence[OutgoingRecord]) -> list[str]:
         """Publishes; says where each record stands now, as TOPIC:PARTITION:OFFSET."""
+        return [f"{each.topic}:{each.partition}:{each.offset}" for each in await self._send(records)]
+
+    async def _send(self, records: Sequence[OutgoingRecord]) -> list[Place]:
         try:
             async with asyncio.timeout(self._deadline):
-                futures = []
-                for record in records:
-                    futures.append(await self._send(record))
-                    failpoints.PROCESS.reach(Step.BETWEEN_EMITS)
-                sent = await asyncio.gather(*futures)
+                # Records that come one by one share the batches that the producer makes.
+                return await (self._send_batches(records) if len(records) > 1 else self._send_each(records))
         except (KafkaError, TimeoutError) as error:
             raise TransientError(f"Kafka did not acknowledge: {type(error).__name__} {error}") from error
-        return [f"{each.topic}:{each.partition}:{each.offset}" for each in sent]
 
-    async def _send(self, record: OutgoingRecord) -> asyncio.Future[RecordMetadata]:
-        """What the broker will say."""
-        future: asyncio.Future[RecordMetadata] = await self._producer.send(
-            record.topic,
-            value=NO_VALUE if record.value is None else record.value,
-            key=record.key,
-            partition=record.partition,
-            headers=list(record.headers),
-        )
-        return future
+    async def _send_each(self, records: Sequence[OutgoingRecord]) -> list[Place]:
+        places = []
+        for record in records:
+            value = NO_VALUE if record.value is None else record.value
+            headers = list(record.headers)
+            sent = await self._producer.send_and_wait(
+                record.topic, value=value, key=record.key, partition=record.partition, headers=headers
+            )
+            places.append(Place(sent.topic, sent.partition, sent.offset))
+        return places
+
+    async def _send_batches(self, records: Sequence[OutgoingRecord]) -> list[Place]:
+        """A batch per partition, or several where one grows too large: far cheaper than record by record."""
+        sending = []
+        for (topic, partition), numbers in (await self._shares(records)).items():
+            while numbers:
+                batch = self._batch([records[number] for number in numbers])
+                future = await self._producer.send_batch(batch, topic, partition=partition)
+                failpoints.PROCESS.reach(Step.BETWEEN_EMITS)
+                sending.append((numbers[: batch.record_count()], future))
+                numbers = numbers[batch.record_count() :]
+        sent = await asyncio.gather(*(future for _, future in sending))
+        places = {
+            number: Place(first.topic, first.partition, first.offset + index)
+            for (numbers, _), first in zip(sending, sent, strict=True)
+            for index, number in enumerate(numbers)
+        }
+        return [places[number] for number in range(len(records))]
+
+    async def _shares(self, records: Sequence[OutgoingRecord]) -> Mapping[tuple[str, int], list[int]]:
+        """Which of the records go to a partition, in their order."""
+        known = {
+            topic: sorted(await self._producer.partitions_for(topic))
+            for topic in {record.topic for record in records}
+        }
+        shares: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        for number, record in enumerate(records):
+            partition = record.partition
+            if partition is None:
+                partition = PARTITIONER(record.key, known[record.topic], known[record.topic])
+            shares[record.topic, partition].append(number)
+        return shares
+
+    def _batch(self, records: Sequence[OutgoingRecord]) -> Any:
+        """As many of the records as one batch takes."""
+        batch = self._producer.create_batch()
+        for record in records:
+            parts = {"key": record.key, "value": record.value, "headers": record.headers}
+            if batch.append(timestamp=None, **parts) is None:
+                break
+        return batch
 
 
 def _value(value: object) -> object:

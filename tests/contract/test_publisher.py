@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from mediagate.errors import TransientError
 from mediagate.events import OutgoingRecord
-from mediagate.publisher import KafkaPublisher, Publisher
+from mediagate.publisher import BATCH_BYTES, KafkaPublisher, Publisher
 from mediagate.testing.publisher import InMemoryPublisher
 from mediagate.topics import Topic, Topics
 from tests.services import Services
@@ -24,17 +24,22 @@ class Subject:
 
 
 async def read_all(bootstrap_servers: str, topic: Topic) -> list[OutgoingRecord]:
+    records = await fetch_all(bootstrap_servers, topic)
+    return [OutgoingRecord(topic.name, record.key, record.value, record.headers) for record in records]
+
+
+async def fetch_all(bootstrap_servers: str, topic: Topic) -> list[ConsumerRecord]:
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest")
     await consumer.start()
     try:
         partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
-        records = []
+        records: list[ConsumerRecord] = []
         for partition in partitions:
             while await consumer.position(partition) < ends[partition]:
                 records += (await consumer.getmany(partition, timeout_ms=1000)).get(partition, [])
-        return [OutgoingRecord(topic.name, record.key, record.value, record.headers) for record in records]
+        return records
     finally:
         await consumer.stop()
 
@@ -75,6 +80,25 @@ class PublisherContract:
 
         (stored,) = await subject.stored()
         assert (stored.key, stored.value, list(stored.headers)) == (None, None, [("ce_id", b"1")])
+
+    async def test_records_with_and_without_parts_arrive_together(self, subject: Subject) -> None:
+        sent = [
+            OutgoingRecord(subject.topic, key, value, [])
+            for key in (None, b"k")
+            for value in (None, b"", b"v")
+        ]
+
+        await subject.publisher.publish(sent)
+
+        stored = [(each.key, each.value) for each in await subject.stored()]
+        assert sorted(map(repr, stored)) == sorted(repr((each.key, each.value)) for each in sent)
+
+    async def test_records_larger_than_a_batch_arrive(self, subject: Subject) -> None:
+        values = [b"x" * size for size in (BATCH_BYTES + 1, 10, BATCH_BYTES // 2, BATCH_BYTES // 2, 10)]
+
+        await subject.publisher.publish([OutgoingRecord(subject.topic, b"k", value, []) for value in values])
+
+        assert [each.value for each in await subject.stored()] == values
 
     async def test_nothing_to_publish_is_no_error(self, subject: Subject) -> None:
         await subject.publisher.publish([])
@@ -119,6 +143,30 @@ class TestKafkaPublisher(PublisherContract):
         servers, topic = services.kafka_bootstrap_servers, topics.approved
         async with KafkaPublisher(servers, "contract", deadline=2) as publisher:
             yield Subject(publisher, topic.name, lambda: read_all(servers, topic))
+
+    @pytest.mark.parametrize("count", [1, 2])
+    async def test_a_record_goes_to_the_partition_that_it_names(
+        self, services: Services, topics: Topics, count: int
+    ) -> None:
+        topic = topics.approved
+        last = topic.partitions - 1
+        sent = [OutgoingRecord(topic.name, str(number).encode(), b"v", [], last) for number in range(count)]
+        async with KafkaPublisher(services.kafka_bootstrap_servers, "contract", deadline=2) as publisher:
+            places = await publisher.deliver(sent)
+
+        assert places == [f"{topic.name}:{last}:{offset}" for offset in range(count)]
+
+    async def test_it_says_where_records_stand(self, services: Services, topics: Topics) -> None:
+        servers, topic = services.kafka_bootstrap_servers, topics.approved
+        sent = [record(topic.name, str(number), str(number)) for number in range(20)]
+        async with KafkaPublisher(servers, "contract", deadline=2) as publisher:
+            places = [*await publisher.deliver(sent[:19]), *await publisher.deliver(sent[19:])]
+
+        stored = {
+            f"{topic.name}:{each.partition}:{each.offset}": each.value
+            for each in await fetch_all(servers, topic)
+        }
+        assert [stored[place] for place in places] == [each.value for each in sent]
 
     async def test_a_broker_that_is_away_raises_a_transient_error(self, unused_port: int) -> None:
         with pytest.raises(TransientError, match="Kafka does not answer"):
