@@ -33,7 +33,8 @@ log = structlog.get_logger("streams.batcher")
 class Batcher:
     """Owns a media type's window and ledger.
 
-    `put` never blocks: `wants_more` says when to stop and resume fetching. `run` ends only by an exception:
+    `put` never blocks: `wants_more` says when to stop and resume fetching; a window's worth waits behind the
+    open one, so that none waits for the broker. `run` ends only by an exception:
     then the process must stop. What a released partition still had here is dropped, unacknowledged.
     `progress` counts what has ended: windows, and steps within them.
     """
@@ -141,7 +142,7 @@ class Batcher:
                 break
             self._backlog.popleft()
             self._window = self._window.add(arrival, arrived_at, arrival.size)
-        self._wants_more(not self._backlog and self._window.fits(1))
+        self._wants_more(len(self._backlog) < self._limits.max_items)
         self._changed.set()
 
     async def _until_due(self) -> Trigger:

@@ -15,8 +15,8 @@ from faust.types import TP
 
 from workers.consumer import RebalanceSafeConsumer, Records
 
-POLL_TIMEOUT_WHILE_WITHHELD = 0.1
-"""Seconds; a poll that leaves partitions out must end soon, for they may be wanted again at any time."""
+WAIT_WHILE_WITHHELD = 0.1
+"""Seconds until those topics that are wanted are looked at again, while others are not."""
 
 
 class Demand:
@@ -77,9 +77,13 @@ class ChunkConsumer(RebalanceSafeConsumer):
         if not wanted:
             await demand.wait(timeout)
             return {}
-        if len(wanted) < len(partitions):
-            timeout = POLL_TIMEOUT_WHILE_WITHHELD
-        return await super()._getmany(wanted, timeout)
+        if len(wanted) == len(partitions):
+            return await super()._getmany(wanted, timeout)
+        # A poll cannot be broken off, and a topic may be wanted again at any time.
+        found = await super()._getmany(wanted, 0)
+        if not found:
+            await demand.wait(WAIT_WHILE_WITHHELD)
+        return found
 
 
 class Transport(driver.Transport):

@@ -194,16 +194,19 @@ class Worker:
         """What must be so whenever nothing is ready to run."""
         require = self._group.require
         window = self._window_of([held.size for held in self._held])
-        most = self._limits.max_items + (QUEUED_CHUNKS + 1) * MAX_CHUNK
+        most = 2 * self._limits.max_items + (QUEUED_CHUNKS + 1) * MAX_CHUNK
         require(len(self._held) <= most, "more is held than backpressure allows")
         if not self.alive or self.tenure.closing:
             return
-        room = window == len(self._held) < self._limits.max_items and self._has_bytes_left()
-        require(self._wanted is room, f"wants more: {self._wanted}, room: {room}")
+        waiting = len(self._held) - window
+        require(
+            self._wanted is (waiting < self._limits.max_items), f"wants more: {self._wanted}, {waiting} wait"
+        )
         if self._asked is None and not self._retrying and self._held:
             age = self._loop.time() - self._held[0].since
             require(age < self._limits.max_wait, f"an item waits for {age} s")
-            require(room, "a full window waits")
+            filling = window == len(self._held) < self._limits.max_items and self._has_bytes_left()
+            require(filling, "a full window waits")
 
     async def _release(self, tenure: Tenure, patience: float) -> None:
         await self.batcher.release(patience)

@@ -108,7 +108,9 @@ async def test_scans_one_window_at_a_time_while_the_next_fills(world: World) -> 
     running = asyncio.create_task(batcher.run())
     await world.until(lambda: len(world.windows) == 1)
     batcher.put([arrival(2), arrival(3), arrival(4)])
-    assert world.wanted[-1] is False
+    assert world.wanted[-1] is True
+    batcher.put([arrival(5)])
+    assert world.wanted[-1] is False, "as many wait behind the open window as it takes"
     assert world.windows == [[0, 1]]
     world.gate.set()
     await world.until(lambda: len(world.committed) == 3)
