@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,37 @@ async def connect(url: str, size: int) -> "asyncpg.Pool[asyncpg.Record]":
                 command_timeout=COMMAND_TIMEOUT,
                 timeout=CONNECT_TIMEOUT,
                 init=_set_codecs,
+                reset=_leave_as_it_is,
             )
     except (*UNAVAILABLE, asyncpg.InvalidPasswordError, asyncpg.InvalidCatalogNameError) as error:
         raise TransientError(f"PostgreSQL does not answer: {str(error) or type(error).__name__}") from error
+
+
+@asynccontextmanager
+async def session(pool: "asyncpg.Pool[asyncpg.Record]") -> AsyncIterator[Any]:
+    """A connection whose advisory locks and settings end with it; only here may either be taken."""
+    connection = await pool.acquire(timeout=ACQUIRE_DEADLINE)
+    try:
+        yield connection
+    finally:
+        await _end_session(pool, connection)
+
+
+async def _end_session(pool: "asyncpg.Pool[asyncpg.Record]", connection: Any) -> None:
+    ended = False
+    try:
+        with suppress(*UNAVAILABLE):  # PostgreSQL ends what a session holds with its connection, too
+            await connection.reset(timeout=COMMAND_TIMEOUT)
+            ended = True
+    finally:
+        if not ended:
+            with suppress(asyncpg.InterfaceError):  # asyncpg has taken it back already
+                connection.terminate()
+        await pool.release(connection)
+
+
+async def _leave_as_it_is(connection: Any) -> None:
+    """Spares a round trip: single statements and transactions leave nothing behind."""
 
 
 async def _set_codecs(connection: Any) -> None:

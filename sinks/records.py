@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from mediagate.database import ACQUIRE_DEADLINE, load_queries, meanings
+from mediagate.database import load_queries, meanings, session
 from mediagate.errors import DeadLetterError, TransientError
 from mediagate.events import Decision, Event, Inspection, Outcome
 from mediagate.jobs import UNDECIDED, stored_decision
@@ -174,10 +174,10 @@ async def records_of(pool: "Pool", media_id: UUID) -> AsyncIterator[Records]:
     """The records of an upload, whose lock is held meanwhile.
 
     The lock is PostgreSQL's, for another worker may own the partition of the upload's other decision.
-    asyncpg gives it up, with the time limits, when the connection goes back to the pool.
+    It ends with the session, as the time limits do.
     """
     with meanings():
-        async with pool.acquire(timeout=ACQUIRE_DEADLINE) as connection:
+        async with session(pool) as connection:
             await QUERIES.lock_job(connection, name=str(media_id), longest=LONGEST_SILENCE)
             yield Records(connection)
 

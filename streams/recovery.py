@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 
 from mediagate import metrics
-from mediagate.database import UNAVAILABLE, load_queries
+from mediagate.database import UNAVAILABLE, load_queries, session
 from mediagate.errors import MediagateError
 from mediagate.events import DECISION_TYPES, Decision, Event, Outcome, encode, event_id
 from mediagate.jobs import UploadDiffersError, accept, upload_completed
@@ -66,7 +66,7 @@ class Recovery:
 
     async def sweep(self) -> bool:
         """One sweep; False where another worker is at it."""
-        async with self._database.acquire() as connection:
+        async with session(self._database) as connection:
             if not await self._queries.try_lock(connection):
                 return False
             try:

@@ -1,7 +1,7 @@
 """Known bytes: what a scanner said of them, kept by (sha256, scanner, model version), and scans under way."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from mediagate.database import ACQUIRE_DEADLINE, UNAVAILABLE, load_queries, meanings
+from mediagate.database import load_queries, meanings, session
 from mediagate.scanners import Scanned
 
 if TYPE_CHECKING:
@@ -77,20 +77,16 @@ class Verdicts:
             yield frozenset()
             return
         names = {_claim(scanner, sha256): sha256 for sha256 in hashes}
-        with meanings():
-            connection = await self._database.acquire(timeout=ACQUIRE_DEADLINE)
-        try:  # PostgreSQL gives the claims back with the connection, however that ends
+        async with AsyncExitStack() as stack:
             with meanings():
+                connection = await stack.enter_async_context(session(self._database))
                 ours = [names[row["name"]] async for row in QUERIES.claim(connection, names=list(names))]
             yield frozenset(ours)
-        finally:
-            with suppress(*UNAVAILABLE):  # the session has ended, and its claims with it
-                await self._database.release(connection)
 
     async def until_free(self, scanner: str, sha256: str) -> bool:
         """Waits while another worker has these bytes scanned; False where that takes too long."""
         with meanings():
-            async with self._database.acquire(timeout=ACQUIRE_DEADLINE) as connection:
+            async with session(self._database) as connection:
                 try:
                     await connection.execute(
                         QUERIES.await_claim.sql, _claim(scanner, sha256), timeout=self._patience
