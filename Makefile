@@ -8,7 +8,7 @@ MEDIA ?=
 FAULTS ?= short
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-each-fault up lint fmt lock clean jars
+.PHONY: help demo test test-faults test-each-fault bench up lint fmt lock clean jars
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test-faults: $(STAMP) jars ## Strike the whole system with all faults; FAULTS=lo
 
 test-each-fault: $(STAMP) jars ## Strike the whole system with each fault alone
 	@FAULTS=short $(BIN)/pytest -n 2 tests/faults/test_each_fault.py
+
+bench: $(STAMP) jars ## Measure Mediagate beside what a user would pick instead (needs a JDK)
+	@$(BIN)/python -m benchmarks stream --results benchmarks/results/latest.json
 
 up: $(STAMP) jars ## Run Mediagate and its services until Ctrl-C
 	@$(BIN)/mediagate up --embedded
@@ -47,7 +50,7 @@ lock: ## Resolve the dependencies anew (needs uv)
 	    --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o requirements/runtime.lock
 
 clean: ## Remove the virtual environment, caches and the embedded services' data
-	@rm -rf $(VENV) .devstack .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	@rm -rf $(VENV) .devstack .benchmarks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 
 jars: $(STAMP)
 	@$(BIN)/python -m devstack fetch

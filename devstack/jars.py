@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,11 +77,11 @@ def locked(lock_file: Path = LOCK_FILE) -> dict[str, list[Jar]]:
         raise DevstackError(f"{lock_file} cannot be read: {error}") from error
 
 
-def class_path(program: str) -> str:
+def class_path(program: str, lock_file: Path = LOCK_FILE) -> str:
     """Return the verified class path of a program; the jars must have been fetched."""
     cache = cache_directory()
     paths = []
-    for jar in locked()[program]:
+    for jar in locked(lock_file)[program]:
         path = cache / jar.path
         if not path.exists():
             raise DevstackError(f"{path.name} is not in {cache}: run `python -m devstack fetch`")
@@ -90,10 +90,10 @@ def class_path(program: str) -> str:
     return ":".join(paths)
 
 
-def fetch(progress: Callable[[str], None] = lambda _: None) -> None:
+def fetch(progress: Callable[[str], None] = lambda _: None, lock_file: Path = LOCK_FILE) -> None:
     """Download the locked jars that the cache lacks; raise DevstackError if one cannot be had or differs."""
     cache = cache_directory()
-    jars = {jar for program in locked().values() for jar in program}
+    jars = {jar for program in locked(lock_file).values() for jar in program}
     if not _missing(cache, jars):
         return
     try:
@@ -106,11 +106,11 @@ def fetch(progress: Callable[[str], None] = lambda _: None) -> None:
             _download_all(missing, cache)
 
 
-def lock(lock_file: Path = LOCK_FILE) -> None:
-    """Resolve the jars anew and write the lock file; for a change of versions."""
+def lock(lock_file: Path = LOCK_FILE, programs: Mapping[str, tuple[str, ...]] = ROOTS) -> None:
+    """Resolve the jars of these programs anew and write the lock file; for a change of versions."""
     with tempfile.TemporaryDirectory() as repository:
         context = _maven(Path(repository))
-        sections = [_lock_section(context, name, roots) for name, roots in ROOTS.items()]
+        sections = [_lock_section(context, name, roots) for name, roots in programs.items()]
     lock_file.write_text(LOCK_HEADER + "\n" + "\n".join(sections))
 
 

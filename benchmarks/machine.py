@@ -1,0 +1,123 @@
+"""Processes on a core of their own, what they use, and what machine this is."""
+
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+SAMPLED_EVERY = 0.05
+STOP_DEADLINE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a process and its children had used at a time: CPU seconds so far, bytes of memory now."""
+
+    at: float
+    cpu: float
+    rss: int
+
+
+@dataclass
+class Usage:
+    """Samples of one run, oldest first; times are `time.time()`."""
+
+    samples: list[Sample] = field(default_factory=list)
+
+    def cpu_between(self, start: float, end: float) -> float:
+        """CPU seconds, interpolated."""
+        return self._cpu_at(end) - self._cpu_at(start)
+
+    @property
+    def peak_rss(self) -> int:
+        """Bytes."""
+        return max((sample.rss for sample in self.samples), default=0)
+
+    def _cpu_at(self, moment: float) -> float:
+        before = [sample for sample in self.samples if sample.at <= moment]
+        after = [sample for sample in self.samples if sample.at > moment]
+        if not before or not after:
+            return (before or after)[-1 if before else 0].cpu
+        first, second = before[-1], after[0]
+        share = (moment - first.at) / (second.at - first.at)
+        return first.cpu + share * (second.cpu - first.cpu)
+
+
+def cores() -> tuple[int, int]:
+    """One for what is measured, another for all that serves it; the same where there is only one."""
+    usable = sorted(os.sched_getaffinity(0))
+    return usable[0], usable[-1]
+
+
+def stay_on(core: int) -> None:
+    """Keeps this process, and all that it starts from now on, on a core."""
+    os.sched_setaffinity(0, {core})
+
+
+@contextmanager
+def running(
+    command: Sequence[str | Path], environment: Mapping[str, str], core: int, log: Path
+) -> Iterator[Usage]:
+    """A process on a core, ended at the end; its usage grows meanwhile."""
+    pinned = [shutil.which("taskset") or "taskset", "-c", str(core), *map(str, command)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            pinned, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT
+        )
+        usage, ended = Usage(), threading.Event()
+        sampler = threading.Thread(target=_sample, args=(process.pid, usage, ended), daemon=True)
+        sampler.start()
+        try:
+            yield usage
+            if process.poll() is not None:
+                raise RuntimeError(f"{command[0]} ended by itself: {log}")
+        finally:
+            ended.set()
+            sampler.join()
+            _end(process)
+
+
+def about_this_machine() -> dict[str, str | int]:
+    """What the figures depend on."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+def _sample(pid: int, usage: Usage, ended: threading.Event) -> None:
+    while not ended.wait(SAMPLED_EVERY):
+        try:
+            family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+            times = [each.cpu_times() for each in family]
+            cpu = sum(each.user + each.system for each in times)
+            usage.samples.append(Sample(time.time(), cpu, sum(each.memory_info().rss for each in family)))
+        except psutil.NoSuchProcess:
+            continue
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_DEADLINE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(STOP_DEADLINE)

@@ -1,0 +1,161 @@
+"""The work of the stream benchmark on Kafka: uploads to decide on, and the decisions that come of them."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import md5, sha256
+from itertools import pairwise
+from types import TracebackType
+from typing import Any
+from uuid import UUID, uuid5
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from mediagate.event_examples import COMPLETED_AT, UPLOAD
+from mediagate.events import Event, EventType, OutgoingRecord, encode, event_id
+from mediagate.publisher import KafkaPublisher
+
+PARTITIONS = 4
+NAMESPACE = UUID("0d2a4f4e-7a0c-4b5b-9a53-3a0b6a4a8f10")
+CHUNK = 5000
+LOOKED_AT_EVERY = 0.05
+DEADLINE = 600.0
+COMMIT_PATIENCE = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many decisions there were at a time, by `time.time()`."""
+
+    at: float
+    decisions: int
+
+
+class Broker:
+    """What the harness itself asks of Kafka."""
+
+    def __init__(self, servers: str) -> None:
+        self.servers = servers
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=servers, auto_offset_reset="earliest", max_poll_records=CHUNK
+        )
+
+    async def __aenter__(self) -> "Broker":
+        await self._admin.start()
+        await self._consumer.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._consumer.stop()
+        await self._admin.close()
+
+    async def create(self, *topics: str) -> None:
+        """Makes topics, and waits until the broker leads them."""
+        await self._admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in topics])
+        async with asyncio.timeout(DEADLINE):
+            while not all(map(_is_led, await self._admin.describe_topics(list(topics)))):  # noqa: ASYNC110
+                await asyncio.sleep(LOOKED_AT_EVERY)
+
+    async def delete(self, *topics: str) -> None:
+        """Removes topics and their records."""
+        await self._admin.delete_topics(list(topics))
+
+    async def fill(self, topic: str, events: int) -> None:
+        """Publishes so many uploads, all of them different."""
+        async with KafkaPublisher(self.servers, "benchmark") as publisher:
+            for start in range(0, events, CHUNK):
+                await publisher.publish(list(uploads(topic, range(start, min(events, start + CHUNK)))))
+
+    async def until(self, topic: str, decisions: int) -> list[Progress]:
+        """How the decisions came, until there were so many."""
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        seen: list[Progress] = []
+        async with asyncio.timeout(DEADLINE):
+            while not seen or seen[-1].decisions < decisions:
+                ends = await self._consumer.end_offsets(partitions)
+                seen.append(Progress(time.time(), sum(ends.values())))
+                await asyncio.sleep(LOOKED_AT_EVERY)
+        return seen
+
+    async def faults(self, topic: str, uploads_topic: str, events: int, group: str) -> str:
+        """What is wrong with the decisions and the group's offsets; empty where nothing is."""
+        causes = Counter(await self._causes(topic))
+        committed = await self._committed(group, uploads_topic, events)
+        counts = {
+            "missing": events - len(causes),
+            "doubled": causes.total() - len(causes),
+            "not committed": events - committed,
+        }
+        return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+    async def _causes(self, topic: str) -> list[bytes]:
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        self._consumer.assign(partitions)
+        await self._consumer.seek_to_beginning(*partitions)
+        wanted = sum((await self._consumer.end_offsets(partitions)).values())
+        causes: list[bytes] = []
+        async with asyncio.timeout(DEADLINE):
+            while len(causes) < wanted:
+                found = await self._consumer.getmany(timeout_ms=1000)
+                records = (record for of_partition in found.values() for record in of_partition)
+                causes += [dict(record.headers)["ce_causationid"] for record in records]
+                # A transaction's marker has an offset, too.
+                positions = [await self._consumer.position(partition) for partition in partitions]
+                if not found and sum(positions) >= wanted:
+                    break
+        return causes
+
+    async def _committed(self, group: str, topic: str, wanted: int) -> int:
+        deadline = time.monotonic() + COMMIT_PATIENCE
+        while True:
+            offsets = await self._admin.list_consumer_group_offsets(group)
+            stored = [offset.offset for place, offset in offsets.items() if place.topic == topic]
+            committed = sum(int(offset) for offset in stored if offset > 0)
+            if committed >= wanted or time.monotonic() > deadline:
+                return committed
+            await asyncio.sleep(LOOKED_AT_EVERY)
+
+
+def uploads(topic: str, numbers: Sequence[int]) -> Iterator[OutgoingRecord]:
+    """Upload-completed events, the same ones for the same numbers."""
+    for number in numbers:
+        media_id = uuid5(NAMESPACE, str(number))
+        digits = str(number).encode()
+        data = UPLOAD.model_copy(
+            update={
+                "media_id": media_id,
+                "key": f"uploads/{number}",
+                "sha256": sha256(digits).hexdigest(),
+                "md5": md5(digits, usedforsecurity=False).hexdigest(),
+            }
+        )
+        kind = EventType.UPLOAD_COMPLETED
+        yield encode(
+            Event(event_id(kind, media_id, "1"), kind, "/benchmark", COMPLETED_AT, str(media_id), data), topic
+        )
+
+
+def rate(progress: Sequence[Progress], decisions: int) -> tuple[float, float, float]:
+    """Decisions a second between the first tenth and the last twentieth, and when those were."""
+    start = _reached(progress, decisions * 0.1)
+    end = _reached(progress, decisions * 0.95)
+    return decisions * 0.85 / (end - start), start, end
+
+
+def _reached(progress: Sequence[Progress], decisions: float) -> float:
+    for before, after in pairwise(progress):
+        if before.decisions <= decisions < after.decisions:
+            share = (decisions - before.decisions) / (after.decisions - before.decisions)
+            return before.at + share * (after.at - before.at)
+    raise ValueError(f"{decisions} decisions were never reached")
+
+
+def _is_led(described: Mapping[str, Any]) -> bool:
+    partitions = described["partitions"]
+    return bool(partitions) and all(partition["leader"] >= 0 for partition in partitions)
