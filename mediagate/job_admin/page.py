@@ -125,8 +125,8 @@ def _times(job: Job) -> Iterator[str]:
     named = {
         "requested": row["created_at"],
         "queued": row["queued_at"],
-        "first sent": row["event_published_at"],
-        "last sent": row["last_attempt_at"],
+        "sent": row["event_published_at"],
+        "sent last": row["last_attempt_at"] if row["attempts"] > 1 else None,
         "decided": row["decided_at"],
         "finished": row["finished_at"],
     }
