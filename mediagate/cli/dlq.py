@@ -16,7 +16,14 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from mediagate.cli.dlq_tables import effect_table, letters_of, letters_table, shown_time, totals_table
-from mediagate.cli.groups import BootstrapOption
+from mediagate.cli.options import (
+    BootstrapOption,
+    DryRunOption,
+    ExecuteOption,
+    OperatorOption,
+    executes,
+    settings_with,
+)
 from mediagate.database import connect
 from mediagate.dead_letter_queue import Filters, Letter, Position, State, parse_position, ways_back
 from mediagate.dead_letter_queue.log import DeadLetterLog, open_log
@@ -29,7 +36,7 @@ from mediagate.errors import ConfigurationError, StopError
 from mediagate.printable import printable
 from mediagate.process import check_database, with_signals
 from mediagate.publisher import KafkaPublisher
-from mediagate.settings import DeadLetterSettings, load_settings
+from mediagate.settings import DeadLetterSettings
 from mediagate.topics import load_topics
 
 console = Console(highlight=False)
@@ -53,11 +60,6 @@ UntilOption = Annotated[
 ]
 MediaIdOption = Annotated[UUID | None, typer.Option("--media-id", help="That name this upload.")]
 EveryOption = Annotated[bool, typer.Option("--all", help="Every open letter.")]
-OperatorOption = Annotated[
-    str | None, typer.Option("--operator", metavar="NAME", help="Who does it; unset is the login name.")
-]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what it would do; the default.")]
-ExecuteOption = Annotated[bool, typer.Option("--execute", help="Do it.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ def register(app: typer.Typer) -> None:
         )
         asyncio.run(
             _redrive(
-                options, parse_rate(rate), operator, bootstrap_server, execute=_executes(dry_run, execute)
+                options, parse_rate(rate), operator, bootstrap_server, execute=executes(dry_run, execute)
             )
         )
 
@@ -195,13 +197,12 @@ def register(app: typer.Typer) -> None:
         )
         if not note.strip():
             raise ConfigurationError("--note: say why")
-        asyncio.run(_discard(options, note, operator, bootstrap_server, execute=_executes(dry_run, execute)))
+        asyncio.run(_discard(options, note, operator, bootstrap_server, execute=executes(dry_run, execute)))
 
 
 @asynccontextmanager
 async def _queue(bootstrap_server: str | None, operator: str | None = None) -> AsyncIterator[Queue]:
-    given = {"kafka_bootstrap_servers": bootstrap_server} if bootstrap_server else {}
-    settings = load_settings(DeadLetterSettings, **given)
+    settings = settings_with(DeadLetterSettings, bootstrap_server)
     topics = load_topics(settings.topics_file)
     topic, servers = topics.dead_letter.name, settings.kafka_bootstrap_servers
     await check_database(settings)
@@ -341,12 +342,6 @@ def _progress(job: Job, count: int) -> Iterator[Callable[[int], None]]:
     with Progress(console=notices, transient=True, disable=not notices.is_terminal) as bar:
         task = bar.add_task(job.verb, total=count)
         yield lambda done: bar.advance(task, done)
-
-
-def _executes(dry_run: bool, execute: bool) -> bool:
-    if dry_run and execute:
-        raise ConfigurationError("--dry-run and --execute exclude each other")
-    return execute
 
 
 def _now() -> datetime:

@@ -13,9 +13,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from mediagate.cli.dlq import DryRunOption, ExecuteOption, OperatorOption
-from mediagate.cli.groups import BootstrapOption
 from mediagate.cli.jobs_tables import jobs_of, jobs_table, orders_table, states_table
+from mediagate.cli.options import (
+    BootstrapOption,
+    DryRunOption,
+    ExecuteOption,
+    OperatorOption,
+    executes,
+    settings_with,
+)
 from mediagate.database import connect
 from mediagate.dead_letter_queue import Filters as LetterFilters
 from mediagate.dead_letter_queue.log import open_log
@@ -123,7 +129,7 @@ def register(app: typer.Typer) -> None:
             {},
             lambda job, topics: orders.retry(job, topics, uuid4(), _now()),
         )
-        asyncio.run(_do(deed, media_ids, operator, bootstrap_server, execute=_executes(dry_run, execute)))
+        asyncio.run(_do(deed, media_ids, operator, bootstrap_server, execute=executes(dry_run, execute)))
 
     @jobs.command()
     def override(
@@ -149,7 +155,7 @@ def register(app: typer.Typer) -> None:
             {"verdict": verdict, "reason": asked.reason},
             lambda job, topics: orders.override(job, topics, asked, uuid4(), _now()),
         )
-        asyncio.run(_do(deed, media_ids, operator, bootstrap_server, execute=_executes(dry_run, execute)))
+        asyncio.run(_do(deed, media_ids, operator, bootstrap_server, execute=executes(dry_run, execute)))
 
 
 @asynccontextmanager
@@ -173,7 +179,7 @@ async def _list(options: Options, limit: int) -> None:
 
 
 async def _show(media_id: UUID, bootstrap_server: str | None) -> None:
-    settings = _settings(bootstrap_server)
+    settings = settings_with(DeadLetterSettings, bootstrap_server)
     async with _records(settings) as records:
         job = await records.job(media_id)
         if job is None:
@@ -204,7 +210,7 @@ async def _do(
     *,
     execute: bool,
 ) -> None:
-    settings = _settings(bootstrap_server)
+    settings = settings_with(DeadLetterSettings, bootstrap_server)
     topics = load_topics(settings.topics_file)
     async with _records(settings, operator) as records:
         going = await _orders(deed, records, topics, list(dict.fromkeys(media_ids)))
@@ -254,17 +260,6 @@ async def _send(deed: Deed, order: Order, records: JobRecords, publisher: KafkaP
 
 def _left_out(media_id: UUID, error: MediagateError) -> None:
     notices.print(f"[yellow]{media_id} is left out: {escape(str(error))}[/yellow]", soft_wrap=True)
-
-
-def _settings(bootstrap_server: str | None) -> DeadLetterSettings:
-    given = {"kafka_bootstrap_servers": bootstrap_server} if bootstrap_server else {}
-    return load_settings(DeadLetterSettings, **given)
-
-
-def _executes(dry_run: bool, execute: bool) -> bool:
-    if dry_run and execute:
-        raise ConfigurationError("--dry-run and --execute exclude each other")
-    return execute
 
 
 def _now() -> datetime:

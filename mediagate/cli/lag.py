@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mediagate.cli.groups import BootstrapOption, GroupsOption, read_groups
+from mediagate.cli.groups import GroupsOption, read_groups
+from mediagate.cli.options import BootstrapOption
 from mediagate.offsets.progress import Progress
 
 console = Console(highlight=False)

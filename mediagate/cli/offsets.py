@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mediagate.cli.groups import BootstrapOption, GroupsOption, group_settings, read_groups
+from mediagate.cli.groups import GroupsOption, read_groups
+from mediagate.cli.options import BootstrapOption, DryRunOption, ExecuteOption, executes, settings_with
 from mediagate.errors import ConfigurationError
 from mediagate.offsets import Move, shown
 from mediagate.offsets.arguments import written_csv
@@ -73,10 +74,8 @@ def register(app: typer.Typer) -> None:
             Path | None,
             typer.Option(metavar="FILE", help="The offsets of a CSV as --export prints it."),
         ] = None,
-        dry_run: Annotated[
-            bool, typer.Option("--dry-run", help="Only show what it would do; the default.")
-        ] = False,
-        execute: Annotated[bool, typer.Option("--execute", help="Do it.")] = False,
+        dry_run: DryRunOption = False,
+        execute: ExecuteOption = False,
         export: Annotated[
             bool, typer.Option("--export", help="Print topic,partition,offset as CSV, no table.")
         ] = False,
@@ -102,10 +101,10 @@ def register(app: typer.Typer) -> None:
             shift_by=shift_by,
             from_file=from_file,
         )
-        if dry_run and execute:
-            raise ConfigurationError("--dry-run and --execute exclude each other")
+        done = executes(dry_run, execute)
         asked = options.reset(group, datetime.now(UTC))
-        asyncio.run(_reset(group_settings(bootstrap_server), group, asked, execute=execute, export=export))
+        settings = settings_with(GroupSettings, bootstrap_server)
+        asyncio.run(_reset(settings, group, asked, execute=done, export=export))
 
 
 async def _reset(settings: GroupSettings, name: str, asked: Reset, *, execute: bool, export: bool) -> None:

@@ -15,8 +15,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from mediagate.cli.dlq import DryRunOption, ExecuteOption, OperatorOption
-from mediagate.cli.groups import BootstrapOption
+from mediagate.cli.options import (
+    BootstrapOption,
+    DryRunOption,
+    ExecuteOption,
+    OperatorOption,
+    executes,
+    settings_with,
+)
 from mediagate.dead_letter_queue.options import parse_rate
 from mediagate.errors import ConfigurationError
 from mediagate.media import MediaType
@@ -26,7 +32,7 @@ from mediagate.replay import EXPLAINED, STATES, Selection, Tally
 from mediagate.replay.options import Options, Wanted, parse_replay_id
 from mediagate.replay.run import Advance
 from mediagate.replay.session import open_session
-from mediagate.settings import StreamsSettings, load_settings
+from mediagate.settings import StreamsSettings
 from mediagate.topics import load_topics
 
 console = Console(highlight=False)
@@ -117,18 +123,16 @@ def register(app: typer.Typer) -> None:
             limit=limit,
             force_rescan=force_rescan,
         )
-        if dry_run and execute:
-            raise ConfigurationError("--dry-run and --execute exclude each other")
+        done = executes(dry_run, execute)
         if resume is not None and options.given:
             raise ConfigurationError(f"--resume knows what is replayed: without {', '.join(options.given)}")
         resumed = None if resume is None else parse_replay_id(resume)
         most = parse_rate(rate)
-        given = {"kafka_bootstrap_servers": bootstrap_server} if bootstrap_server else {}
-        settings = load_settings(StreamsSettings, **given)
+        settings = settings_with(StreamsSettings, bootstrap_server)
         topics = load_topics(settings.topics_file)
         media_types = {topics.upload_completed(each).name: each for each in MediaType}
         wanted = options.wanted(media_types) if resumed is None else None
-        order = Order(resumed or uuid4(), wanted, most, operator or getuser(), execute)
+        order = Order(resumed or uuid4(), wanted, most, operator or getuser(), done)
         asyncio.run(with_signals(lambda stop: _replay(stop, settings, media_types, order)))
 
 

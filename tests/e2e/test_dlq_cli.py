@@ -3,9 +3,7 @@
 import asyncio
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
@@ -14,11 +12,10 @@ import pytest
 from mediagate.events import OutgoingRecord
 from mediagate.topics import Topics
 from tests.dead_letters import bury, letter, read, size
+from tests.e2e.answers import Command, Ended, lines, refused
 from tests.e2e.conftest import ROOT, Run
 from tests.services import Services
 
-Ended = Awaitable["subprocess.CompletedProcess[str]"]
-Command = Callable[..., Ended]
 DEADLINE = 60.0
 
 
@@ -47,18 +44,6 @@ async def said(ended: Ended, warned: str = "") -> str:
     assert finished.returncode == 0, finished.stderr
     assert finished.stderr == warned
     return finished.stdout
-
-
-async def refused(ended: Ended) -> str:
-    finished = await ended
-    assert (finished.returncode, finished.stdout) == (1, "")
-    (line,) = finished.stderr.splitlines()
-    return line.removeprefix("mediagate: ")
-
-
-def lines(text: str) -> list[str]:
-    """Lines with their runs of blanks as one."""
-    return [" ".join(line.split()) for line in text.splitlines()]
 
 
 async def test_open_letters_are_listed_the_newest_last_with_totals(

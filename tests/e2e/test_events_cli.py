@@ -40,7 +40,7 @@ def test_an_unknown_name_is_one_line_that_lists_the_names(run: Run) -> None:
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == (
         "mediagate: no event type 'publshed': there are "
-        "upload-completed, approved, rejected, held, published, quarantined\n"
+        "upload-completed, approved, rejected, held, override, published, quarantined\n"
     )
 
 

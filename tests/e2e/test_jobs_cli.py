@@ -1,7 +1,6 @@
 """`mediagate jobs` by hand, on real Kafka, PostgreSQL and S3; the sinks carry out what it sends."""
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,6 +31,7 @@ from mediagate.topics import Topic, Topics
 from sinks.effects import Effects
 from sinks.records import records_of
 from tests.dead_letters import bury, letter, read, size
+from tests.e2e.answers import Command, Ended, lines, refused
 from tests.e2e.conftest import Run
 from tests.integration.sinks.scene import NOW, Scene, decision
 from tests.services import Services
@@ -40,8 +40,6 @@ from tests.worker_process import Worker
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-Ended = Awaitable["subprocess.CompletedProcess[str]"]
-Command = Callable[..., Ended]
 Decide = Callable[[UploadCompleted, Outcome], Awaitable[None]]
 DEADLINE = 60.0
 HOSTILE = "\x1b[2J\x07[red]x[/red]\u202e"
@@ -99,18 +97,6 @@ async def said(ended: Ended, warned: str = "") -> str:
     assert finished.stderr == warned
     assert finished.returncode == bool(warned)
     return finished.stdout
-
-
-async def refused(ended: Ended) -> str:
-    finished = await ended
-    assert (finished.returncode, finished.stdout) == (1, "")
-    (line,) = finished.stderr.splitlines()
-    return line.removeprefix("mediagate: ")
-
-
-def lines(text: str) -> list[str]:
-    """Lines with their runs of blanks as one."""
-    return [" ".join(line.split()) for line in text.splitlines()]
 
 
 async def until(scene: Scene, media_id: UUID, state: str) -> None:

@@ -1,8 +1,6 @@
 """`mediagate offsets` and `mediagate lag` by hand."""
 
 import asyncio
-import subprocess
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -12,15 +10,13 @@ from aiokafka import TopicPartition
 
 from mediagate.topics import Topics
 from tests.consumer_groups import commit, committed, member, write
+from tests.e2e.answers import Command, Ended, refused
 from tests.e2e.conftest import Run
 from tests.services import Services
 
 NOW = datetime.now(UTC)
 HOURS = [NOW - timedelta(hours=hours, minutes=30) for hours in reversed(range(10))]
 """Times of ten records; the last one is half an hour old."""
-
-Ended = Awaitable["subprocess.CompletedProcess[str]"]
-Command = Callable[..., Ended]
 
 
 @pytest.fixture
@@ -59,14 +55,6 @@ async def said(ended: Ended) -> str:
     assert finished.returncode == 0, finished.stderr
     assert finished.stderr == ""
     return finished.stdout
-
-
-async def refused(ended: Ended) -> str:
-    finished = await ended
-    assert finished.returncode == 1
-    assert finished.stdout == ""
-    (line,) = finished.stderr.splitlines()
-    return line.removeprefix("mediagate: ")
 
 
 def rows(table: str, topic: str) -> list[list[str]]:

@@ -3,9 +3,7 @@
 import asyncio
 import re
 import signal
-import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +13,7 @@ import stamina
 from mediagate.database import connect
 from mediagate.settings import Settings
 from mediagate.topics import Topics
+from tests.e2e.answers import Command
 from tests.e2e.conftest import Run
 from tests.replays import causes, copies, header, insert, publish, rows
 from tests.services import Services
@@ -23,8 +22,6 @@ from tests.worker_process import environment_of
 
 DEADLINE = 60
 RATE = 150
-
-Command = Callable[..., Awaitable["subprocess.CompletedProcess[str]"]]
 
 
 @pytest.fixture

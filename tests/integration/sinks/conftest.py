@@ -4,21 +4,25 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
 from mediagate.database import connect
-from mediagate.settings import Settings
+from mediagate.settings import Settings, SinksSettings
 from mediagate.storage import S3
 from mediagate.testing.publisher import InMemoryPublisher
 from mediagate.topics import Topics, load_topics
 from sinks.effects import Effects
 from sinks.records import Records, records_of
 from tests.integration.sinks.crashes import CrashAfter, Crashing
+from tests.integration.sinks.kafka import Kafka
 from tests.integration.sinks.scene import Scene
+from tests.services import Services
+from tests.worker_process import Worker
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -76,3 +80,18 @@ def crashing(
         return Effects(scene.settings, declared, records, crash.wrap(s3), crash.wrap(publisher), now)
 
     return make
+
+
+@pytest.fixture
+def sinks_settings(settings: Settings) -> SinksSettings:
+    return SinksSettings.model_validate(settings.model_dump() | {"sinks_group": f"sinks-{uuid4().hex}"})
+
+
+@pytest.fixture
+def kafka(sinks_settings: SinksSettings, topics: Topics) -> Kafka:
+    return Kafka(sinks_settings, topics)
+
+
+@pytest.fixture
+def sinks(sinks_settings: SinksSettings, services: Services, tmp_path: Path) -> Worker:
+    return Worker("sinks", sinks_settings, services, tmp_path)

@@ -1,12 +1,6 @@
 """The cap on dead letters in the sinks: the process ends, and so does the next, until it is resumed."""
 
-from pathlib import Path
-from uuid import uuid4
-
-import pytest
-
 from mediagate.events import Outcome
-from mediagate.settings import Settings, SinksSettings
 from mediagate.topics import Topics
 from tests.dead_letters import size
 from tests.integration.sinks.kafka import Kafka
@@ -16,21 +10,6 @@ from tests.worker_process import Worker
 
 CAP = {"DEAD_LETTER_WINDOW": "10", "DEAD_LETTER_SHARE": "0.5", "SINKS_CONCURRENCY": "1"}
 POISON = 25
-
-
-@pytest.fixture
-def sinks_settings(settings: Settings) -> SinksSettings:
-    return SinksSettings.model_validate(settings.model_dump() | {"sinks_group": f"sinks-{uuid4().hex}"})
-
-
-@pytest.fixture
-def kafka(sinks_settings: SinksSettings, topics: Topics) -> Kafka:
-    return Kafka(sinks_settings, topics)
-
-
-@pytest.fixture
-def sinks(sinks_settings: SinksSettings, services: Services, tmp_path: Path) -> Worker:
-    return Worker("sinks", sinks_settings, services, tmp_path)
 
 
 async def test_a_topic_of_poison_ends_the_process_until_an_operator_resumes_it(

@@ -4,32 +4,15 @@ import asyncio
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from mediagate.events import Decision, Event, Outcome
-from mediagate.settings import Settings, SinksSettings
 from mediagate.topics import Topics
 from tests.integration.sinks.kafka import Kafka
 from tests.integration.sinks.scene import Scene, decision
 from tests.services import Services
 from tests.worker_process import DEADLINE, Worker
-
-
-@pytest.fixture
-def sinks_settings(settings: Settings) -> SinksSettings:
-    return SinksSettings.model_validate(settings.model_dump() | {"sinks_group": f"sinks-{uuid4().hex}"})
-
-
-@pytest.fixture
-def kafka(sinks_settings: SinksSettings, topics: Topics) -> Kafka:
-    return Kafka(sinks_settings, topics)
-
-
-@pytest.fixture
-def sinks(sinks_settings: SinksSettings, services: Services, tmp_path: Path) -> Worker:
-    return Worker("sinks", sinks_settings, services, tmp_path)
 
 
 def decisions(scene: Scene, count: int) -> list[Event[Decision]]:
