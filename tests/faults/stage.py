@@ -248,10 +248,15 @@ class Stage:
         """The same as `look`, unless the broker is away."""
         with suppress(*AWAY):
             async with asyncio.timeout(LOOK_DEADLINE):
-                await self.look()
+                await self._look()
 
     async def look(self) -> None:
-        """Notes what the groups have committed, then how long the topics are."""
+        """Notes what the groups have committed, then how long the topics are; a broker may just be back."""
+        async for attempt in stamina.retry_context(on=AWAY, attempts=None, timeout=PATIENCE):
+            with attempt:
+                await self._look()
+
+    async def _look(self) -> None:
         self.moments.append(Moment(await self._committed(), await self._ends()))
 
     @property
