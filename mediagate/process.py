@@ -6,7 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from mediagate.errors import ConfigurationError, MediagateError
-from mediagate.migrations import is_current
+from mediagate.revision import is_current
 from mediagate.settings import DatabaseSettings, Settings
 from mediagate.storage import ObjectStore
 from mediagate.topics import TopicAdmin, Topics

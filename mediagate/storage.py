@@ -114,9 +114,9 @@ class S3:
     def __init__(self, settings: Settings, copy_limit: int = COPY_LIMIT, copy_part: int = COPY_PART) -> None:
         self._copy_limit, self._copy_part = copy_limit, copy_part
         session = _session(settings)
-        public_endpoint = settings.s3_public_endpoint_url or settings.s3_endpoint_url
-        self._client = _client(session, settings, settings.s3_endpoint_url)
-        self._public_client = _client(session, settings, public_endpoint)
+        self._client = self._public_client = _client(session, settings, settings.s3_endpoint_url)
+        if settings.s3_public_endpoint_url:
+            self._public_client = _client(session, settings, settings.s3_public_endpoint_url)
         self._presigner = _presigner(session, self._client)
         self._public_presigner = _presigner(session, self._public_client)
         self._threads = ThreadPoolExecutor(settings.s3_concurrency, thread_name_prefix="s3")

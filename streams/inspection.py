@@ -5,8 +5,8 @@ from functools import partial
 
 from mediagate.media_pool import MediaPool
 from mediagate.scanners import ScanItem, Unscannable
+from mediagate.scanners.inspected import Inspected
 from mediagate.scanners.limits import MediaLimits
-from mediagate.scanners.probe import Inspected, probe
 from mediagate.settings import MediaSettings
 
 
@@ -21,4 +21,10 @@ class MediaInspector:
         self, items: Sequence[ScanItem], *, with_pdq: bool = False
     ) -> Sequence[Inspected | Unscannable]:
         """One result per item, in the items' order; raises TransientError where bytes cannot be read."""
-        return await self._pool.map(partial(probe, self._limits, with_pdq), items)
+        return await self._pool.map(partial(_probe, self._limits, with_pdq), items)
+
+
+def _probe(limits: MediaLimits, with_pdq: bool, item: ScanItem) -> Inspected | Unscannable:
+    from mediagate.scanners.probe import probe  # its decoders, which only the pool's processes need
+
+    return probe(limits, with_pdq, item)

@@ -19,7 +19,7 @@ from mediagate.failpoints import Step
 from mediagate.media import MediaType
 from mediagate.policy import Policy
 from mediagate.scanners import ScanItem, Unscannable
-from mediagate.scanners.probe import Inspected
+from mediagate.scanners.inspected import Inspected
 from mediagate.scanners.reasons import OF_ONE_OBJECT
 from mediagate.storage import ObjectStore
 from mediagate.topics import Topics

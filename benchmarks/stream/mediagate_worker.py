@@ -22,7 +22,7 @@ from mediagate.policy import load_policy
 from mediagate.process import run_process
 from mediagate.publisher import KafkaPublisher
 from mediagate.scanners import ScanItem, Unscannable
-from mediagate.scanners.probe import Inspected
+from mediagate.scanners.inspected import Inspected
 from mediagate.scanners.routes import Route, ScannerName
 from mediagate.settings import StreamsSettings, load_settings
 from mediagate.storage import S3, ObjectHead

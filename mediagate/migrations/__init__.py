@@ -5,8 +5,6 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -44,21 +42,6 @@ async def migrate(url: str) -> None:
         raise TransientError(f"PostgreSQL cannot be migrated: {_cause(error)}") from error
     finally:
         await engine.dispose()
-
-
-async def is_current(url: str) -> bool:
-    """Whether the database is at the newest revision; raises TransientError where it does not answer."""
-    engine = engine_for(url)
-    try:
-        async with asyncio.timeout(15), engine.connect() as connection:
-            current = await connection.run_sync(
-                lambda sync: MigrationContext.configure(sync).get_current_revision()
-            )
-    except (OSError, TimeoutError, DBAPIError) as error:
-        raise TransientError(f"PostgreSQL does not answer: {_cause(error)}") from error
-    finally:
-        await engine.dispose()
-    return current == ScriptDirectory.from_config(alembic_config()).get_current_head()
 
 
 def _cause(error: Exception) -> str:

@@ -1,31 +1,19 @@
 """Inspection of one item, for a worker process: it imports decoders, but neither Faust nor a model."""
 
-from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
 
 from PIL import Image
 
-from mediagate.events import Inspection
 from mediagate.media import MediaType
 from mediagate.pdq import pdq
 from mediagate.scanners import ScanItem, Unscannable
 from mediagate.scanners.decoding import judge
 from mediagate.scanners.formats import Format
+from mediagate.scanners.inspected import Inspected
 from mediagate.scanners.limits import MediaLimits
 from mediagate.scanners.pictures import inspect_picture, open_picture, renditions
 from mediagate.scanners.videos import inspect_video
-
-
-@dataclass(frozen=True, slots=True)
-class Inspected:
-    """What parsing showed, and where asked for the PDQ hashes of a picture or of an animation's first frame.
-
-    In all eight orientations; none where there is too little to see.
-    """
-
-    inspection: Inspection
-    pdq: tuple[str, ...] = ()
 
 
 def probe(limits: MediaLimits, with_pdq: bool, item: ScanItem) -> Inspected | Unscannable:

@@ -13,9 +13,9 @@ from mediagate.media import media_type_of
 from mediagate.media_pool import MediaPool
 from mediagate.remote_file import RemoteFile
 from mediagate.scanners import ScanItem, Scanned, Unscannable
+from mediagate.scanners.inspected import Inspected
 from mediagate.scanners.local import LocalScanner
 from mediagate.scanners.opening import UNSAFE_PICTURE
-from mediagate.scanners.probe import Inspected
 from mediagate.scanners.reasons import Reason
 from mediagate.settings import Settings, StreamsSettings
 from mediagate.storage import S3, PutTerms

@@ -9,10 +9,12 @@ import asyncpg
 import pytest
 from alembic import command
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from mediagate.errors import TransientError
-from mediagate.migrations import alembic_config, engine_for, is_current, migrate
+from mediagate.migrations import alembic_config, engine_for, migrate
+from mediagate.revision import is_current, newest
 
 ROOT = Path(__file__).parents[2]
 MIGRATE = "import asyncio, sys; from mediagate.migrations import migrate; asyncio.run(migrate(sys.argv[1]))"
@@ -35,6 +37,10 @@ async def test_an_empty_database_is_brought_to_the_newest_revision(empty_databas
 
     assert await is_current(empty_database_url)
     assert await tables(empty_database_url) >= TABLES
+
+
+def test_the_newest_revision_is_where_alembic_ends() -> None:
+    assert newest() == ScriptDirectory.from_config(alembic_config()).get_current_head()
 
 
 async def test_migrating_again_changes_nothing(empty_database_url: str) -> None:

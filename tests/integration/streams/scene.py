@@ -26,7 +26,7 @@ from mediagate.events import (
 from mediagate.media import MediaType
 from mediagate.policy import Policy
 from mediagate.scanners import ScanItem, Scanner, Unscannable
-from mediagate.scanners.probe import Inspected
+from mediagate.scanners.inspected import Inspected
 from mediagate.scanners.routes import Route, ScannerName
 from mediagate.settings import StreamsSettings
 from mediagate.testing.storage import InMemoryObjectStore

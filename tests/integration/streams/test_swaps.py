@@ -12,8 +12,8 @@ from mediagate.events import DECISION_TYPES, Decision, Event, Outcome, decode
 from mediagate.jobs import State
 from mediagate.media_pool import MediaPool
 from mediagate.scanners import ScanItem, ScanResult, Unscannable
+from mediagate.scanners.inspected import Inspected
 from mediagate.scanners.local import LocalScanner
-from mediagate.scanners.probe import Inspected
 from mediagate.scanners.routes import Route, ScannerName
 from mediagate.settings import Settings, StreamsSettings
 from mediagate.storage import S3

@@ -6,8 +6,9 @@ from random import Random
 
 from mediagate.media_pool import MediaPool
 from mediagate.scanners import Unscannable
+from mediagate.scanners.inspected import Inspected
 from mediagate.scanners.limits import MediaLimits
-from mediagate.scanners.probe import Inspected, probe
+from mediagate.scanners.probe import probe
 from mediagate.scanners.reasons import Reason
 from mediagate.settings import MediaSettings
 from tests import samples

@@ -10,10 +10,11 @@ from PIL import Image
 
 from mediagate.media_pool import MediaPool
 from mediagate.scanners import ScanItem, Unscannable
+from mediagate.scanners.inspected import Inspected
 from mediagate.scanners.limits import MediaLimits
 from mediagate.scanners.local import model_path
 from mediagate.scanners.nsfw_model import score
-from mediagate.scanners.probe import Inspected, probe
+from mediagate.scanners.probe import probe
 from mediagate.scanners.reasons import Reason
 from mediagate.scanners.renditions import renditions
 from mediagate.scanners.sampling import Sampling

@@ -12,8 +12,9 @@ from mediagate.errors import TransientError
 from mediagate.events import Inspection
 from mediagate.pdq import MAX_DISTANCE, pdq
 from mediagate.scanners import Unscannable
+from mediagate.scanners.inspected import Inspected
 from mediagate.scanners.limits import MediaLimits
-from mediagate.scanners.probe import Inspected, probe
+from mediagate.scanners.probe import probe
 from mediagate.scanners.reasons import Reason
 from tests import samples
 from tests.object_server import ObjectServer, object_server

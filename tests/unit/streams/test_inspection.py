@@ -6,7 +6,7 @@ from mediagate.errors import TransientError
 from mediagate.events import Inspection
 from mediagate.media_pool import MediaPool
 from mediagate.scanners import Unscannable
-from mediagate.scanners.probe import Inspected
+from mediagate.scanners.inspected import Inspected
 from mediagate.scanners.reasons import Reason
 from streams.inspection import MediaInspector
 from tests import samples
