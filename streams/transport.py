@@ -81,7 +81,7 @@ class ChunkConsumer(RebalanceSafeConsumer):
             return await super()._getmany(wanted, timeout)
         # A poll cannot be broken off, and a topic may be wanted again at any time.
         found = await super()._getmany(wanted, 0)
-        if not found:
+        if not found and demand.wanted(partitions) == wanted:
             await demand.wait(WAIT_WHILE_WITHHELD)
         return found
 
