@@ -1,6 +1,7 @@
 """`python -m benchmarks`: Mediagate beside what a user would pick instead."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,6 +54,7 @@ def _ratios(measured: Sequence[Measurement]) -> dict[str, float]:
 
 
 async def _stream(peers: Sequence[Peer], rotations: int, events: int) -> list[Measurement]:
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # topics come and go here
     commands = {each.name: each.prepare() for each in peers}
     machine.stay_on(machine.cores()[1])
     runs = []

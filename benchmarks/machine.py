@@ -10,10 +10,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 
+from devstack import jars
+
+PACKAGES = ("mediagate", "aiokafka", "faust-streaming", "pydantic", "asyncpg")
 SAMPLED_EVERY = 0.05
 STOP_DEADLINE = 30.0
 
@@ -90,10 +94,12 @@ def about_this_machine() -> dict[str, str | int]:
     """What the figures depend on."""
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count() or 1,
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "system": platform.platform(),
         "python": platform.python_version(),
+        "kafka": next(jar.version for jar in jars.locked()["kafka"] if jar.artifact.startswith("kafka_")),
+        **{name: version(name) for name in PACKAGES},
     }
 
 

@@ -46,13 +46,7 @@ def table(title: str, measured: Sequence[Measurement], notes: Mapping[str, str])
     for column in rows.columns[1:]:
         column.justify = "right"
     for each in measured:
-        rows.add_row(
-            each.peer,
-            f"{each.rate:,.0f}",
-            f"{measured[0].rate / each.rate:.2f}",
-            f"{each.cpu_seconds_per_10k:.2f}",
-            f"{each.peak_rss_mib:.0f}",
-        )
+        rows.add_row(*_cells(each, measured[0]))
     shown = [each.peer for each in measured]
     rows.caption = "\n".join(f"{peer}: {note}" for peer, note in notes.items() if note and peer in shown)
     rows.caption_justify = "left"
@@ -76,4 +70,30 @@ def save(
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(
         json.dumps({"about": dict(about), "ratios": dict(ratios), "areas": areas}, indent=2) + "\n"
+    )
+
+
+def markdown(measured: Sequence[Measurement]) -> str:
+    """The same table for docs/performance.md."""
+    rows = [
+        COLUMNS,
+        ("---", *["---:"] * (len(COLUMNS) - 1)),
+        *(_cells(each, measured[0]) for each in measured),
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def load(file: Path) -> dict[str, list[Measurement]]:
+    """The areas of a file that `save` has written."""
+    areas = json.loads(file.read_text())["areas"]
+    return {area: [Measurement(**each) for each in measured] for area, measured in areas.items()}
+
+
+def _cells(measured: Measurement, first: Measurement) -> tuple[str, ...]:
+    return (
+        measured.peer,
+        f"{measured.rate:,.0f}",
+        f"{first.rate / measured.rate:.2f}",
+        f"{measured.cpu_seconds_per_10k:.2f}",
+        f"{measured.peak_rss_mib:.0f}",
     )

@@ -21,12 +21,12 @@ from mediagate.media import MediaType
 from mediagate.policy import load_policy
 from mediagate.process import run_process
 from mediagate.publisher import KafkaPublisher
-from mediagate.scanners import ScanItem, Unscannable
+from mediagate.scanners import ScanItem, ScanResult, Unscannable
 from mediagate.scanners.inspected import Inspected
 from mediagate.scanners.routes import Route, ScannerName
 from mediagate.settings import StreamsSettings, load_settings
 from mediagate.storage import S3, ObjectHead
-from mediagate.testing.scanner import HARMLESS, ScriptedScanner
+from mediagate.testing.scanner import HARMLESS
 from mediagate.topics import load_topics
 from streams.block_list import BlockList
 from streams.brakes import Brakes
@@ -60,6 +60,23 @@ class NothingInspected:
         return [Inspected(INSPECTION) for _ in items]
 
 
+class AnswersAtOnce:
+    """A scanner to which everything is harmless."""
+
+    name = SCANNER
+
+    async def model_version(self) -> str:
+        """Always the same."""
+        return "1"
+
+    async def check(self) -> None:
+        """Nothing is missing."""
+
+    async def scan(self, items: Sequence[ScanItem]) -> Sequence[ScanResult]:
+        """One result per item."""
+        return [HARMLESS] * len(items)
+
+
 class NothingExamined(WindowScan):
     """A scan without any step that looks at bytes."""
 
@@ -78,7 +95,7 @@ async def run(stop: asyncio.Event) -> None:
     settings = load_settings(StreamsSettings)
     configure_logs("streams", settings.log_level, settings.log_format)
     topics, policy = load_topics(settings.topics_file), load_policy(settings.policy_file)
-    scanner = GuardedScanner(ScriptedScanner(name=SCANNER), settings.breaker_failures, settings.breaker_pause)
+    scanner = GuardedScanner(AnswersAtOnce(), settings.breaker_failures, settings.breaker_pause)
     kind = WindowScan if os.environ["EXAMINED"] == "yes" else NothingExamined
     async with AsyncExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory()))
