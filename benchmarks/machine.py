@@ -96,7 +96,7 @@ def about_this_machine() -> dict[str, str | int]:
         "processor": _processor(),
         "cores": os.cpu_count() or 1,
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "kafka": next(jar.version for jar in jars.locked()["kafka"] if jar.artifact.startswith("kafka_")),
         **{name: version(name) for name in PACKAGES},
