@@ -347,7 +347,8 @@ async def test_a_stopped_replay_goes_on_where_it_was(
 async def test_a_limit_holds_for_a_replay_that_was_stopped(
     session: Open, settings: Settings, servers: str, topic: str
 ) -> None:
-    await publish(servers, topic, uploads(settings, 100))
+    events = uploads(settings, 100)
+    await publish_records(servers, [replace(encode(event, topic), partition=0) for event in events])
     stop, replay_id = asyncio.Event(), uuid4()
     async with session(stop) as opened:
         replay, _ = await opened.find(replay_id, wanted(topic, limit=60))
