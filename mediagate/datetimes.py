@@ -1,4 +1,4 @@
-"""Datetimes as people write them on a command line."""
+"""Datetimes as people write and read them on a command line."""
 
 from datetime import UTC, datetime
 
@@ -14,3 +14,8 @@ def parse_instant(option: str, text: str) -> datetime:
             f"{option}: {text!r} is no datetime such as 2025-01-31T18:30:00.000"
         ) from error
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def shown_time(instant: datetime) -> str:
+    """In UTC, to the second."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

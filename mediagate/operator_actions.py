@@ -33,9 +33,9 @@ class OperatorAction:
     details: Mapping[str, Any]
 
 
-async def record(database: Any, action: OperatorAction) -> None:
-    """Writes the row, on a pool or a connection of `mediagate.database.connect`."""
-    await QUERIES.insert(
+async def record(database: Any, action: OperatorAction) -> int:
+    """Writes the row, on a pool or a connection of `mediagate.database.connect`; gives its id."""
+    action_id: int = await QUERIES.insert(
         database,
         at=action.at,
         operator=action.operator,
@@ -43,6 +43,12 @@ async def record(database: Any, action: OperatorAction) -> None:
         subject=action.subject,
         details=dict(action.details),
     )
+    return action_id
+
+
+async def add_details(database: Any, action_id: int, details: Mapping[str, Any]) -> None:
+    """Says in a row what has come of it since: without it, the action was broken off."""
+    await QUERIES.add(database, id=action_id, details=dict(details))
 
 
 async def actions_on(database: Any, subject: str) -> list[OperatorAction]:

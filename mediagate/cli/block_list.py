@@ -16,12 +16,12 @@ from rich.table import Table
 from mediagate.block_list import Kind, parse_entry, read_entries, split_kind
 from mediagate.block_list.table import BlockListTable, Listed
 from mediagate.database import connect
+from mediagate.datetimes import shown_time
 from mediagate.errors import ConfigurationError
 from mediagate.process import check_database
 from mediagate.settings import DatabaseSettings, load_settings
 
 MOST_SHOWN = 1000
-TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 Result = TypeVar("Result")
 
@@ -142,18 +142,14 @@ def _show(entries: list[Listed], size: int) -> None:
             entry.kind,
             entry.hash,
             escape(entry.note),
-            _shown(entry.added_at),
+            shown_time(entry.added_at),
             str(entry.matches_last_hour),
             str(entry.matches),
-            _shown(entry.suspended_at) if entry.suspended_at else "",
+            shown_time(entry.suspended_at) if entry.suspended_at else "",
         )
     console.print(table)
     if size > len(entries):
         console.print(f"The newest {len(entries)} of {size}.")
-
-
-def _shown(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime(TIME_FORMAT)
 
 
 def _now() -> datetime:

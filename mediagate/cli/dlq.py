@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from mediagate.cli.dlq_tables import effect_table, letters_of, letters_table, shown_time, totals_table
+from mediagate.cli.dlq_tables import effect_table, letters_of, letters_table, totals_table
 from mediagate.cli.options import (
     BootstrapOption,
     DryRunOption,
@@ -25,6 +25,7 @@ from mediagate.cli.options import (
     settings_with,
 )
 from mediagate.database import connect
+from mediagate.datetimes import shown_time
 from mediagate.dead_letter_queue import Filters, Letter, Position, State, parse_position, ways_back
 from mediagate.dead_letter_queue.log import DeadLetterLog, open_log
 from mediagate.dead_letter_queue.marks import Marks

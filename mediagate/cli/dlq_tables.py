@@ -2,16 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from mediagate.datetimes import shown_time
 from mediagate.dead_letter_queue.redrive import Found
 from mediagate.printable import shortened
 
-TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 ERROR_CHARACTERS = 80
 
 
@@ -64,8 +63,3 @@ def effect_table(going: Counter[tuple[str, str]]) -> Table:
 def letters_of(count: int) -> str:
     """So many letters, in words."""
     return f"{count:,} letter{'' if count == 1 else 's'}"
-
-
-def shown_time(instant: datetime) -> str:
-    """In UTC, to the second."""
-    return instant.astimezone(UTC).strftime(TIME_FORMAT)

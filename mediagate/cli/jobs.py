@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from getpass import getuser
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -41,6 +42,9 @@ from mediagate.process import check_database
 from mediagate.publisher import KafkaPublisher
 from mediagate.settings import DatabaseSettings, DeadLetterSettings, load_settings
 from mediagate.topics import Topics, load_topics
+
+if TYPE_CHECKING:
+    Pool = asyncpg.Pool[asyncpg.Record]
 
 console = Console(highlight=False)
 notices = Console(stderr=True, highlight=False)
@@ -159,16 +163,16 @@ def register(app: typer.Typer) -> None:
 
 
 @asynccontextmanager
-async def _records(settings: DatabaseSettings, operator: str | None = None) -> AsyncIterator[JobRecords]:
+async def _database(settings: DatabaseSettings) -> AsyncIterator["Pool"]:
     await check_database(settings)
     async with await connect(str(settings.database_url), 1) as pool:
-        yield JobRecords(pool, operator or getuser(), _now)
+        yield pool
 
 
 async def _list(options: Options, limit: int) -> None:
     filters = options.filters(_now())
-    async with _records(load_settings(DatabaseSettings)) as records:
-        listing = await records.listing(filters, limit)
+    async with _database(load_settings(DatabaseSettings)) as pool:
+        listing = await JobRecords(pool, getuser(), _now).listing(filters, limit)
     if not listing.jobs:
         console.print("No such jobs.")
         return
@@ -180,23 +184,22 @@ async def _list(options: Options, limit: int) -> None:
 
 async def _show(media_id: UUID, bootstrap_server: str | None) -> None:
     settings = settings_with(DeadLetterSettings, bootstrap_server)
-    async with _records(settings) as records:
+    async with _database(settings) as pool:
+        records = JobRecords(pool, getuser(), _now)
         job = await records.job(media_id)
         if job is None:
             raise ConfigurationError(f"there is no job {media_id}")
         actions = await records.actions_on(job)
-    typer.echo(page(job, actions, await _letters(settings, job), _now()))
+        letters = await _letters(settings, pool, job)
+    typer.echo(page(job, actions, letters, _now()))
 
 
-async def _letters(settings: DeadLetterSettings, job: Job) -> Sequence[Found] | str:
+async def _letters(settings: DeadLetterSettings, pool: "Pool", job: Job) -> Sequence[Found] | str:
     """The dead letters that name a job; why they are not known where Kafka does not answer."""
     topic = load_topics(settings.topics_file).dead_letter.name
     meant = LetterFilters(media_id=str(job.media_id))
     try:
-        async with (
-            open_log(settings.kafka_bootstrap_servers, topic) as log,
-            await connect(str(settings.database_url), 1) as pool,
-        ):
+        async with open_log(settings.kafka_bootstrap_servers, topic) as log:
             return [each async for each in found(log, Marks(pool, topic, getuser(), _now), meant)]
     except TransientError as error:
         return f"not known: {error}"
@@ -212,7 +215,8 @@ async def _do(
 ) -> None:
     settings = settings_with(DeadLetterSettings, bootstrap_server)
     topics = load_topics(settings.topics_file)
-    async with _records(settings, operator) as records:
+    async with _database(settings) as pool:
+        records = JobRecords(pool, operator or getuser(), _now)
         going = await _orders(deed, records, topics, list(dict.fromkeys(media_ids)))
         if going:
             console.print(orders_table(going))

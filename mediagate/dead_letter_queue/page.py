@@ -1,8 +1,8 @@
 """All that there is to say of one letter, as lines of text; pure."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 
+from mediagate.datetimes import shown_time
 from mediagate.dead_letter_queue.redrive import Found
 from mediagate.operator_actions import Action, OperatorAction
 from mediagate.printable import dumped, one_line, printable
@@ -17,7 +17,7 @@ def page(topic: str, found: Found, earlier: int, actions: Sequence[OperatorActio
     letter = found.letter
     facts = {
         "letter": f"{letter.position} of {topic}",
-        "when": _time(letter.at),
+        "when": shown_time(letter.at),
         "state": found.state,
         "origin": letter.origin,
         "reason": letter.reason,
@@ -51,7 +51,7 @@ def _history(actions: Sequence[OperatorAction]) -> Iterator[str]:
         yield from ["", "history"]
     for action in actions:
         who = printable(action.operator)
-        yield f"  {_time(action.at)}  {who}  {NAMES[action.action]}  {_outcome(action)}"
+        yield f"  {shown_time(action.at)}  {who}  {NAMES[action.action]}  {_outcome(action)}"
 
 
 def _outcome(action: OperatorAction) -> str:
@@ -59,7 +59,3 @@ def _outcome(action: OperatorAction) -> str:
         return f"{action.subject}: {printable(str(action.details.get('note', '')))}"
     target = action.details.get("to")
     return f"{action.subject} to {target}" if target else f"{action.subject}: broken off, perhaps sent"
-
-
-def _time(instant: datetime) -> str:
-    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

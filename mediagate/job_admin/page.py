@@ -1,9 +1,10 @@
 """All that there is to say of one job, as lines of text; pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from mediagate.datetimes import shown_time
 from mediagate.dead_letter_queue.redrive import Found
 from mediagate.events import Decision, EventType
 from mediagate.job_admin import Job
@@ -41,11 +42,6 @@ def age(since: timedelta) -> str:
     )
     first = next((index for index, (number, _) in enumerate(parts) if number), len(parts) - 1)
     return " ".join(f"{number} {unit}" for number, unit in parts[first : first + 2] if number) or "0 s"
-
-
-def shown_time(instant: datetime) -> str:
-    """In UTC, to the second."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _line(name: str, text: object) -> str:

@@ -44,13 +44,3 @@ returning media_id;
 
 -- name: mark_published(media_id, now)!
 update media_jobs set event_published_at = :now where media_id = :media_id and event_published_at is null;
-
--- name: begin(at, operator, action, subject, details)$
-insert into operator_actions (at, operator, action, subject, details)
-values (:at, :operator, :action, :subject, :details)
-returning id;
-
--- name: sent(action_id, target)!
--- Where the record stands: without it the action was broken off, and was perhaps sent.
-update operator_actions set details = details || jsonb_build_object('to', cast(:target as text))
-where id = :action_id;

@@ -12,7 +12,7 @@ from mediagate.database import load_queries, meanings
 from mediagate.job_admin import Job
 from mediagate.job_admin.filters import Filters
 from mediagate.jobs import State
-from mediagate.operator_actions import Action, OperatorAction, actions_on
+from mediagate.operator_actions import Action, OperatorAction, actions_on, add_details, record
 
 QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
 
@@ -76,18 +76,11 @@ class JobRecords:
 
     async def begin(self, action: Action, job: Job, details: Mapping[str, Any]) -> int:
         """Says that an event is about to be sent; gives the row."""
+        row = OperatorAction(self._now(), self._operator, action, str(job.media_id), details)
         with meanings():
-            action_id: int = await QUERIES.begin(
-                self._database,
-                at=self._now(),
-                operator=self._operator,
-                action=action,
-                subject=str(job.media_id),
-                details=dict(details),
-            )
-        return action_id
+            return await record(self._database, row)
 
     async def sent(self, action_id: int, target: str) -> None:
         """Says where the event stands now."""
         with meanings():
-            await QUERIES.sent(self._database, action_id=action_id, target=target)
+            await add_details(self._database, action_id, {"to": target})

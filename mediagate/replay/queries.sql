@@ -30,14 +30,5 @@ from unnest(cast(:scanners as text[]), cast(:versions as text[])) as asked (scan
 join verdicts using (scanner, model_version)
 where verdicts.sha256 = any(cast(:hashes as text[]));
 
--- name: begin(at, operator, action, subject, details)$
--- A run of a replay: its row in operator_actions says also how far it came.
-insert into operator_actions (at, operator, action, subject, details)
-values (:at, :operator, :action, :subject, :details)
-returning id;
-
--- name: reach(id, details)!
-update operator_actions set details = details || :details where id = :id;
-
 -- name: last_run(action, subject)$
 select details from operator_actions where action = :action and subject = :subject order by id desc limit 1;

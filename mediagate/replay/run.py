@@ -12,10 +12,11 @@ import asyncpg
 from aiokafka import TopicPartition
 from pydantic import TypeAdapter
 
+from mediagate import operator_actions
 from mediagate.database import meanings
 from mediagate.errors import ConfigurationError
 from mediagate.offsets import shown
-from mediagate.operator_actions import Action
+from mediagate.operator_actions import Action, OperatorAction
 from mediagate.publisher import Publisher
 from mediagate.replay import Selection, Tally
 from mediagate.replay.choice import Choice, Chooser, Chosen
@@ -124,13 +125,8 @@ class Record:
             "published": replay.published,
         }
         with meanings():
-            row = await QUERIES.begin(
-                database,
-                at=now,
-                operator=operator,
-                action=Action.REPLAY,
-                subject=str(replay.id),
-                details=details,
+            row = await operator_actions.record(
+                database, OperatorAction(now, operator, Action.REPLAY, str(replay.id), details)
             )
         return cls(database, row, replay)
 
@@ -146,7 +142,7 @@ class Record:
 
     async def _write(self, **details: object) -> None:
         with meanings():
-            await QUERIES.reach(self._database, id=self._row, details=details)
+            await operator_actions.add_details(self._database, self._row, details)
 
 
 async def load(database: "Pool", replay_id: UUID) -> Replay:
