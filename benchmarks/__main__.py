@@ -19,6 +19,7 @@ from devstack.stack import Stack
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console()
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
 Names = Annotated[
     list[str] | None, typer.Option("--peer", help="Only those whose name begins so; repeatable.")
@@ -26,11 +27,6 @@ Names = Annotated[
 Rotations = Annotated[int, typer.Option(min=1, help="How often each peer runs; medians are shown.")]
 Results = Annotated[Path | None, typer.Option("--results", help="Write the figures there, as JSON.")]
 Events = Annotated[int, typer.Option(min=1000, help="Uploads to decide on in each run.")]
-
-
-@app.callback()
-def main() -> None:
-    """Keeps `stream` a command of its own."""
 
 
 @app.command()
@@ -44,13 +40,21 @@ def stream(
         results.table(f"Stream, {events:,} uploads", measured, {each.name: each.weaker for each in PEERS})
     )
     if file is not None:
-        results.save(file, {"stream": measured}, _ratios(measured), machine.about_this_machine())
+        results.save(file, "stream", measured, _ratios(measured), machine.about_this_machine())
 
 
-def _ratios(measured: Sequence[Measurement]) -> dict[str, float]:
+@app.command()
+def page(
+    file: Annotated[Path, typer.Argument(help="What --results has written.")],
+    page: Annotated[Path, typer.Argument(help="Where its tables go.")] = PAGE,
+) -> None:
+    """Put the tables of the results into docs/performance.md."""
+    results.fill(page, file)
+
+
+def _ratios(measured: Sequence[Measurement]) -> dict[str, float | None]:
     pairs = {"stream_vs_kafka_streams": "Kafka Streams", "stream_vs_aiokafka": "aiokafka"}
-    found = {name: results.ratio(measured, PEERS[0].name, peer) for name, peer in pairs.items()}
-    return {name: ratio for name, ratio in found.items() if ratio is not None}
+    return {name: results.ratio(measured, PEERS[0].name, peer) for name, peer in pairs.items()}
 
 
 async def _stream(peers: Sequence[Peer], rotations: int, events: int) -> list[Measurement]:

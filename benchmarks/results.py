@@ -12,16 +12,19 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 COLUMNS = ("peer", "a second", "ratio", "CPU s / 10,000", "RSS MiB")
+LATENCIES = ("p50 ms", "p99 ms")
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One run of one peer; `rate` a second, CPU seconds per 10,000, memory in MiB."""
+    """One run of one peer; `rate` a second, CPU seconds per 10,000, memory in MiB, latencies in ms."""
 
     peer: str
     rate: float
     cpu_seconds_per_10k: float
     peak_rss_mib: float
+    p50_ms: float | None = None
+    p99_ms: float | None = None
 
 
 def medians(runs: Sequence[Measurement]) -> list[Measurement]:
@@ -35,6 +38,8 @@ def medians(runs: Sequence[Measurement]) -> list[Measurement]:
             median(each.rate for each in group),
             median(each.cpu_seconds_per_10k for each in group),
             median(each.peak_rss_mib for each in group),
+            _median_of([each.p50_ms for each in group]),
+            _median_of([each.p99_ms for each in group]),
         )
         for peer, group in by_peer.items()
     ]
@@ -42,7 +47,8 @@ def medians(runs: Sequence[Measurement]) -> list[Measurement]:
 
 def table(title: str, measured: Sequence[Measurement], notes: Mapping[str, str]) -> Table:
     """Figures, and how many times as fast the first peer is; what others promise less stands below."""
-    rows = Table(*COLUMNS, title=title, title_justify="left", box=SIMPLE_HEAD)
+    columns = _columns(measured)
+    rows = Table(*columns, title=title, title_justify="left", box=SIMPLE_HEAD)
     for column in rows.columns[1:]:
         column.justify = "right"
     for each in measured:
@@ -61,26 +67,43 @@ def ratio(measured: Sequence[Measurement], ours: str, theirs: str) -> float | No
 
 def save(
     file: Path,
-    results: Mapping[str, Sequence[Measurement]],
-    ratios: Mapping[str, float],
+    area: str,
+    measured: Sequence[Measurement],
+    ratios: Mapping[str, float | None],
     about: Mapping[str, Any],
 ) -> None:
-    """Writes everything as JSON."""
-    areas = {area: [asdict(each) for each in measured] for area, measured in results.items()}
+    """Writes an area's figures as JSON, beside other areas; a ratio that is None was not measured."""
+    before = json.loads(file.read_text()) if file.exists() else {"ratios": {}, "areas": {}}
+    known = {name: value for name, value in ratios.items() if value is not None}
+    whole = {
+        "about": dict(about),
+        "ratios": {**before["ratios"], **known},
+        "areas": {**before["areas"], area: [asdict(each) for each in measured]},
+    }
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(
-        json.dumps({"about": dict(about), "ratios": dict(ratios), "areas": areas}, indent=2) + "\n"
-    )
+    file.write_text(json.dumps(whole, indent=2) + "\n")
 
 
 def markdown(measured: Sequence[Measurement]) -> str:
     """The same table for docs/performance.md."""
+    columns = _columns(measured)
     rows = [
-        COLUMNS,
-        ("---", *["---:"] * (len(COLUMNS) - 1)),
+        columns,
+        ("---", *["---:"] * (len(columns) - 1)),
         *(_cells(each, measured[0]) for each in measured),
     ]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def fill(page: Path, file: Path) -> None:
+    """Puts the tables of a file that `save` has written into a page, each behind its `<!-- area -->`."""
+    text = page.read_text()
+    for area, measured in load(file).items():
+        before, mark, rest = text.partition(f"<!-- {area} -->\n\n")
+        if mark:
+            _, _, after = rest.partition("\n\n")
+            text = f"{before}{mark}{markdown(measured)}\n\n{after}"
+    page.write_text(text)
 
 
 def load(file: Path) -> dict[str, list[Measurement]]:
@@ -89,11 +112,26 @@ def load(file: Path) -> dict[str, list[Measurement]]:
     return {area: [Measurement(**each) for each in measured] for area, measured in areas.items()}
 
 
+def _columns(measured: Sequence[Measurement]) -> tuple[str, ...]:
+    return COLUMNS + (LATENCIES if _timed(measured) else ())
+
+
+def _timed(measured: Sequence[Measurement]) -> bool:
+    return any(each.p50_ms is not None for each in measured)
+
+
+def _median_of(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
 def _cells(measured: Measurement, first: Measurement) -> tuple[str, ...]:
+    latencies = (measured.p50_ms, measured.p99_ms) if _timed([first, measured]) else ()
     return (
         measured.peer,
         f"{measured.rate:,.0f}",
         f"{first.rate / measured.rate:.2f}",
         f"{measured.cpu_seconds_per_10k:.2f}",
         f"{measured.peak_rss_mib:.0f}",
+        *("" if value is None else f"{value:,.1f}" for value in latencies),
     )
