@@ -4,9 +4,9 @@ Whatever looks otherwise is left to the library, which is also the oracle of thi
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 Header = tuple[str, bytes]
 
@@ -15,8 +15,7 @@ REQUIRED = frozenset({"ce_id", "ce_source", "ce_type", "ce_specversion", "ce_tim
 KNOWN = REQUIRED | {"ce_subject", "ce_causationid"}
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(NamedTuple):
     """The context attributes that matter to Mediagate, of an event whose data is JSON."""
 
     id: str
@@ -33,9 +32,18 @@ def is_attribute(name: str) -> bool:
 
 def read_attributes(headers: Sequence[Header]) -> Attributes | None:
     """The attributes in a record's headers; None where it takes the library to read them."""
+    found = dict(headers)
+    if not found.keys() >= REQUIRED or any(map(is_attribute, found.keys() - KNOWN)):
+        return None
+    if found["ce_specversion"] != b"1.0" or found["content-type"] != b"application/json":
+        return None
     try:
-        found = {name: content.decode() for name, content in headers if is_attribute(name)}
-        return _attributes(found) if _is_plain(found) else None
+        subject, cause = found.get("ce_subject"), found.get("ce_causationid")
+        texts = [found[name].decode() for name in ("ce_id", "ce_type", "ce_source", "ce_time")]
+        optional = [None if content is None else content.decode() for content in (subject, cause)]
+        if not all(texts) or "" in optional or RFC_3339.fullmatch(texts[3]) is None:
+            return None
+        return Attributes(texts[0], texts[1], texts[2], datetime.fromisoformat(texts[3]), optional[1])
     except ValueError:  # no UTF-8, or no such day
         return None
 
@@ -55,23 +63,3 @@ def write_attributes(attributes: Attributes, subject: str) -> list[Header]:
     if attributes.causation_id is not None:
         headers.append(("ce_causationid", attributes.causation_id.encode()))
     return headers
-
-
-def _is_plain(found: Mapping[str, str]) -> bool:
-    return (
-        REQUIRED <= found.keys() <= KNOWN
-        and all(found.values())
-        and found["ce_specversion"] == "1.0"
-        and found["content-type"] == "application/json"
-        and RFC_3339.fullmatch(found["ce_time"]) is not None
-    )
-
-
-def _attributes(found: Mapping[str, str]) -> Attributes:
-    return Attributes(
-        id=found["ce_id"],
-        type=found["ce_type"],
-        source=found["ce_source"],
-        time=datetime.fromisoformat(found["ce_time"]),
-        causation_id=found.get("ce_causationid"),
-    )

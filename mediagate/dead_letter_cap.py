@@ -12,6 +12,7 @@ import structlog
 from mediagate import metrics
 from mediagate.database import load_queries, meanings
 from mediagate.errors import DeadLetterError
+from mediagate.freshness import Freshness
 from mediagate.recent import Recent
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class DeadLetterCap:
         self._now = now
         self._recent: dict[str, Recent[bool]] = defaultdict(lambda: Recent(records))
         self._refused: set[str] = set()
+        self._freshness = Freshness(now)
 
     def passed(self, stream: str) -> None:
         """Notes a record that was none."""
@@ -60,12 +62,16 @@ class DeadLetterCap:
             self._recent[stream] = recent
             return None
         await self._engage(stream, share, [fault.reason for fault in faults if fault is not None])
+        self._freshness.note(stream, clear=False)
         self._refused.add(stream)
         return await self._engaged(stream)
 
     async def _engaged(self, stream: str) -> str | None:
+        if self._freshness.is_clear(stream):
+            return None
         with meanings():
             row = await QUERIES.engaged(self._database, stream=stream)
+        self._freshness.note(stream, row is None)
         metrics.BRAKES.labels(stream, OUTCOME).set(row is not None)
         if row is None:
             return None

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha1
 from typing import Annotated, Any, Generic, TypeVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.common import get_event_factory_for_version
@@ -28,6 +29,7 @@ from mediagate.media import MediaType, media_type_of, safe_file_name
 
 SCANNER = "Whose scores: `vision`, `modal`, `local`; `block_list`; null where nobody scanned"
 EVENT_NAMESPACE = UUID("6f1c1f43-5d0e-4c0b-9d0a-2f6a0d7b8c11")
+NAMESPACE_BYTES = EVENT_NAMESPACE.bytes
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
 Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{32}$", to_lower=True)]
@@ -239,9 +241,13 @@ class OutgoingRecord:
     partition: int | None = None
 
 
-def event_id(event_type: EventType, media_id: UUID, cause: str) -> str:
+def event_id(event_type: EventType, media_id: UUID | str, cause: str) -> str:
     """The id that every repetition of the same event has: a UUIDv5 of type, media_id and cause."""
-    return str(uuid5(EVENT_NAMESPACE, f"{event_type}:{media_id}:{cause}"))
+    # uuid.uuid5 without its objects: half of the cost of a decision's id.
+    name = f"{event_type}:{media_id}:{cause}".encode()
+    digest = sha1(NAMESPACE_BYTES + name, usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def encode(event: Event[Model], topic: str) -> OutgoingRecord:
@@ -257,7 +263,7 @@ def decode(
     key: bytes | None, value: bytes | None, headers: Sequence[Header], model: type[Model], *types: EventType
 ) -> Event[Model]:
     """The event in a Kafka record, binary or structured; raises DeadLetterError where it fits no contract."""
-    headers = [(name, content) for name, content in headers if content is not None]  # Kafka allows null
+    headers = [header for header in headers if header[1] is not None]  # Kafka allows null
     if value is None:
         raise DeadLetterError("no_value", "the record is a tombstone")
     attributes, payload = _read(value, headers)
@@ -337,4 +343,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _header(headers: Sequence[Header], name: str) -> str | None:
-    return next((value.decode(errors="replace") for key, value in headers if key == name), None)
+    for key, value in headers:
+        if key == name:
+            return value.decode(errors="replace")
+    return None

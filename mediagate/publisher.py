@@ -8,16 +8,15 @@ from typing import Any, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import DefaultPartitioner
 
 from mediagate import failpoints
 from mediagate.errors import TransientError
 from mediagate.events import OutgoingRecord
 from mediagate.failpoints import Step
+from mediagate.partitioning import partition_of
 
 BATCH_BYTES = 256 * 1024  # a window's decisions for one partition in one request
 REQUEST_TIMEOUT_MS = 10_000
-PARTITIONER = DefaultPartitioner()
 NO_VALUE = object()
 """Stands for null: aiokafka refuses a record without key and value, but others may have sent us one."""
 
@@ -130,7 +129,7 @@ class KafkaPublisher:
         for number, record in enumerate(records):
             partition = record.partition
             if partition is None:
-                partition = PARTITIONER(record.key, known[record.topic], known[record.topic])
+                partition = partition_of(record.key, known[record.topic])
             shares[record.topic, partition].append(number)
         return shares
 

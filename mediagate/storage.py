@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import boto3
 from botocore.client import Config
@@ -74,6 +74,13 @@ class CopySource:
     size: int
 
 
+class ReadUrls(NamedTuple):
+    """One object's URL, and the one by which it is reached from outside this network."""
+
+    url: str
+    public_url: str
+
+
 class ObjectStore(Protocol):
     """Where bytes are; calls raise TransientError where S3 fails, StopError where it refuses us."""
 
@@ -81,8 +88,8 @@ class ObjectStore(Protocol):
         """A signed upload that creates the object once and never overwrites it."""
         ...
 
-    def presign_get(self, bucket: str, key: str, expires: timedelta, *, public: bool = False) -> str:
-        """A signed URL to read an object; a `public` one is for scanners outside this network."""
+    def presign_get(self, bucket: str, key: str, expires: timedelta) -> ReadUrls:
+        """Signed URLs to read an object."""
         ...
 
     async def head(self, bucket: str, key: str) -> ObjectHead | None:
@@ -117,8 +124,9 @@ class S3:
         self._client = self._public_client = _client(session, settings, settings.s3_endpoint_url)
         if settings.s3_public_endpoint_url:
             self._public_client = _client(session, settings, settings.s3_public_endpoint_url)
-        self._presigner = _presigner(session, self._client)
-        self._public_presigner = _presigner(session, self._public_client)
+        self._presigner = self._public_presigner = _presigner(session, self._client)
+        if self._public_client is not self._client:
+            self._public_presigner = _presigner(session, self._public_client)
         self._threads = ThreadPoolExecutor(settings.s3_concurrency, thread_name_prefix="s3")
         self._region = settings.aws_region
 
@@ -140,10 +148,12 @@ class S3:
         url = self._public_presigner.presign("PUT", terms.bucket, terms.key, expires, headers)
         return SignedRequest("PUT", url, headers)
 
-    def presign_get(self, bucket: str, key: str, expires: timedelta, *, public: bool = False) -> str:
-        """A signed URL to read an object; a `public` one is for scanners outside this network."""
-        presigner = self._public_presigner if public else self._presigner
-        return presigner.presign("GET", bucket, key, expires)
+    def presign_get(self, bucket: str, key: str, expires: timedelta) -> ReadUrls:
+        """Signed URLs to read an object."""
+        url = self._presigner.presign("GET", bucket, key, expires)
+        if self._public_presigner is self._presigner:
+            return ReadUrls(url, url)
+        return ReadUrls(url, self._public_presigner.presign("GET", bucket, key, expires))
 
     async def head(self, bucket: str, key: str) -> ObjectHead | None:
         """What S3 says of an object; None where there is none."""

@@ -1,8 +1,9 @@
 """topics.yaml: every topic, declared; and what the broker lacks of it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,12 @@ class Topics(BaseModel):
 
     def of_event(self, event_type: EventType) -> Topic:
         """The one topic that carries an event type; upload-completed has one per media type."""
-        (topic,) = (topic for topic in self.all() if topic.event is event_type)
+        (topic,) = self._of_events[event_type]
         return topic
+
+    @cached_property
+    def _of_events(self) -> Mapping[EventType, Sequence[Topic]]:
+        return {each: [topic for topic in self.all() if topic.event is each] for each in EventType}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
-"""Gathers a media type's arrivals into windows, has one at a time processed, commits what is settled."""
+"""Gathers a media type's arrivals into windows, has one at a time decided, emits them, commits a prefix."""
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from time import monotonic
+from typing import Any
 
 import stamina
 import structlog
@@ -23,8 +24,14 @@ Decide = Callable[[Sequence[Arrival]], Awaitable[Sequence[OutgoingRecord]]]
 Publish = Callable[[Sequence[OutgoingRecord]], Awaitable[None]]
 Commit = Callable[[Mapping[TP, int]], Awaitable[bool]]
 
+WINDOWS_IN_FLIGHT = 8
+"""One is decided while the decisions of the others wait for the broker's acknowledgement."""
+COMMIT_INTERVAL = 1.0
+"""Seconds from one commit to the next: so much more may be decided again after a crash."""
 PUBLISH_PATIENCE = 300.0
 COMMIT_PATIENCE = 60.0
+LAST_COMMIT_PATIENCE = 5.0
+"""Seconds for the commit of a release whose windows took all the time that it had."""
 PAUSE_CHECK = 0.2
 
 log = structlog.get_logger("streams.batcher")
@@ -34,7 +41,8 @@ class Batcher:
     """Owns a media type's window and ledger.
 
     `put` never blocks: `wants_more` says when to stop and resume fetching; a window's worth waits behind the
-    open one, so that none waits for the broker. `run` ends only by an exception:
+    open one, so that none waits for the broker. Windows are decided one after the other and settled in any
+    order: the ledger commits prefixes. `run` ends only by an exception:
     then the process must stop. What a released partition still had here is dropped, unacknowledged.
     `progress` counts what has ended: windows, and steps within them.
     """
@@ -51,6 +59,8 @@ class Batcher:
         generation: Callable[[], int],
         paused: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = monotonic,
+        in_flight: int = WINDOWS_IN_FLIGHT,
+        commit_interval: float = COMMIT_INTERVAL,
     ) -> None:
         self._media_type = media_type
         self._limits = limits
@@ -61,11 +71,18 @@ class Batcher:
         self._generation = generation
         self._paused = paused
         self._clock = clock
+        self._most_in_flight = in_flight
+        self._commit_interval = commit_interval
         self._window: Window[Arrival] = Window(limits)
-        self._backlog: deque[tuple[Arrival, float]] = deque()
+        self._backlog: deque[tuple[Arrival, float, int]] = deque()
         self._ledger = Ledger()
         self._changed = asyncio.Event()
-        self._in_flight: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._deciding: asyncio.Task[None] | None = None
+        self._committing = asyncio.Lock()
+        self._commit_under_way: asyncio.Task[None] | None = None
+        self._failure: asyncio.Future[None] | None = None
         self._closed: int | None = None
         self._released: int | None = None
         self.progress = 0
@@ -73,7 +90,7 @@ class Batcher:
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing is in flight."""
-        return not self._window.items and not self._backlog and self._in_flight is None
+        return not self._window.items and not self._backlog and not self._in_flight
 
     @property
     def open_items(self) -> int:
@@ -92,56 +109,85 @@ class Batcher:
         for arrival in arrivals:
             if arrival.generation == self._generation() != self._closed:
                 self._ledger.deliver(arrival.tp, arrival.record.offset)
-                self._backlog.append((arrival, now))
+                self._backlog.append((arrival, now, arrival.size))
         self._fill()
         failpoints.PROCESS.reach(Step.MID_WINDOW)
 
     async def run(self) -> None:
-        """Processes windows for ever, one at a time."""
-        while True:
-            trigger = await self._until_due()
-            window, self._window = self._window, Window(self._limits)
-            self._fill()
-            self._in_flight = asyncio.create_task(self._process(window, trigger))
-            try:
-                await asyncio.wait({self._in_flight})
-                if not self._in_flight.cancelled():
-                    self._in_flight.result()
-            finally:
-                self._in_flight.cancel()
-                self._in_flight = None
+        """Has windows decided and emitted for ever, and commits what is settled."""
+        self._failure = asyncio.get_running_loop().create_future()
+        loops = [self._begin(self._decide_windows()), self._begin(self._commit_for_ever())]
+        try:
+            await self._failure
+        finally:
+            for task in (*loops, *self._in_flight, self._commit_under_way):
+                if task is not None:
+                    task.cancel()
 
     async def release(self, patience: float) -> None:
-        """Lets the window in flight finish within `patience` seconds, and drops everything else.
+        """Lets windows in flight finish within `patience` seconds, and drops everything else.
 
-        A window that is paused is dropped too: nobody knows when it would finish.
+        One that is paused is dropped too: nobody knows when it would finish.
         """
         # What came after what is dropped here must not be settled: its offset would be committed over it.
         generation = self._closed = self._generation()
         self._window = Window(self._limits)
         self._backlog.clear()
-        in_flight = self._in_flight
-        if in_flight is not None:
-            await self._until_finished(in_flight, patience)
-            if not in_flight.done():
-                log.warning("window dropped: its partitions are released", media_type=self._media_type)
-                in_flight.cancel()
-        self._released = generation
-        self._ledger.clear()
+        deadline = self._clock() + patience
+        for task in await self._unfinished(set(self._in_flight), deadline):
+            log.warning("window dropped: its partitions are released", media_type=self._media_type)
+            task.cancel()
+        if generation == self._generation():  # else another release was quicker, and its successor is at work
+            self._released = generation
+            await self._commit_at_last(max(LAST_COMMIT_PATIENCE, deadline - self._clock()))
+        if generation == self._generation():
+            self._ledger.clear()
         self._fill()
 
-    async def _until_finished(self, in_flight: asyncio.Task[None], patience: float) -> None:
-        deadline = self._clock() + patience
-        while not in_flight.done() and not self._paused() and (left := deadline - self._clock()) > 0:
-            await asyncio.wait({in_flight}, timeout=min(left, PAUSE_CHECK))
+    async def _unfinished(self, windows: set[asyncio.Task[None]], deadline: float) -> set[asyncio.Task[None]]:
+        """Those that are not finished at the deadline; one that is paused is not waited for."""
+        waited_for = windows
+        while waited_for and (left := deadline - self._clock()) > 0:
+            await asyncio.wait(waited_for, timeout=min(left, PAUSE_CHECK))
+            paused = {self._deciding} if self._paused() else set()
+            waited_for = {task for task in windows - paused if not task.done()}
+        return {task for task in windows if not task.done()}
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._note_failure)
+        return task
+
+    def _note_failure(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._failure is not None and not self._failure.done():
+            self._failure.set_exception(error)
+
+    async def _decide_windows(self) -> None:
+        while True:
+            while len(self._in_flight) >= self._most_in_flight:
+                await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
+            trigger = await self._until_due()
+            window, self._window = self._window, Window(self._limits)
+            self._fill()
+            await self._start(window, trigger).wait()
+            self._deciding = None
+
+    def _start(self, window: Window[Arrival], trigger: Trigger) -> asyncio.Event:
+        """Has a window processed; the event is set once it needs no scanner any more."""
+        decided = asyncio.Event()
+        self._deciding = task = self._begin(self._process(window, trigger, decided))
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
+        task.add_done_callback(lambda _: decided.set())
+        return decided
 
     def _fill(self) -> None:
-        while self._backlog:
-            arrival, arrived_at = self._backlog[0]
-            if not self._window.fits(arrival.size):
-                break
-            self._backlog.popleft()
-            self._window = self._window.add(arrival, arrived_at, arrival.size)
+        if self._backlog:
+            before = len(self._window.items)
+            self._window = self._window.filled(self._backlog)
+            for _ in range(len(self._window.items) - before):
+                self._backlog.popleft()
         self._wants_more(len(self._backlog) < self._limits.max_items)
         self._changed.set()
 
@@ -161,16 +207,17 @@ class Batcher:
         # Something waits that does not fit: by count that is COUNT already, so it is the bytes.
         return Trigger.BYTES if trigger is None and self._backlog else trigger
 
-    async def _process(self, window: Window[Arrival], trigger: Trigger) -> None:
+    async def _process(self, window: Window[Arrival], trigger: Trigger, decided: asyncio.Event) -> None:
         started = self._clock()
         with telling(self._step_ended):
             records = await self._decide(window.items)
+        decided.set()
         await self._publish_all(window, records)
         if self._stale(window):
             return
         failpoints.PROCESS.reach(Step.BEFORE_COMMIT)
         self._ledger.settle((arrival.tp, arrival.record.offset) for arrival in window.items)
-        await self._commit_settled()
+        self._settled.set()
         self._step_ended()
         self._observe(window, trigger, self._clock() - started)
 
@@ -189,7 +236,29 @@ class Batcher:
                 if not self._stale(window):
                     await self._publish(records)
 
+    async def _commit_for_ever(self) -> None:
+        while True:
+            await self._settled.wait()
+            self._settled.clear()
+            await self._commit_settled()
+            await asyncio.sleep(self._commit_interval)
+
+    async def _commit_at_last(self, patience: float) -> None:
+        """Nothing is committed any more when it returns."""
+        try:
+            async with asyncio.timeout(patience):
+                await self._commit_settled()
+        except TimeoutError:
+            log.warning("offsets not committed: their partitions are released", media_type=self._media_type)
+        if self._commit_under_way is not None:
+            self._commit_under_way.cancel()
+
     async def _commit_settled(self) -> None:
+        async with self._committing:
+            self._commit_under_way = self._begin(self._try_to_commit())
+            await asyncio.wait({self._commit_under_way})
+
+    async def _try_to_commit(self) -> None:
         async for attempt in stamina.retry_context(on=TransientError, attempts=None, timeout=COMMIT_PATIENCE):
             with attempt:
                 positions = self._ledger.positions()

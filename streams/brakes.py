@@ -11,6 +11,7 @@ import structlog
 from mediagate import metrics
 from mediagate.database import load_queries, meanings
 from mediagate.events import Outcome
+from mediagate.freshness import Freshness
 from mediagate.media import MediaType
 from mediagate.recent import Recent
 from mediagate.settings import Band
@@ -36,13 +37,14 @@ class Brakes:
         self._now = now
         self._recent: dict[MediaType, Recent[Outcome]] = {each: Recent(decisions) for each in MediaType}
         self._engaged: dict[MediaType, frozenset[Outcome]] = {each: frozenset() for each in MediaType}
+        self._freshness = Freshness(now)
 
     async def held(self, media_type: MediaType, outcomes: Sequence[Outcome]) -> frozenset[Outcome]:
         """Notes the outcomes of a window: those kinds that must be held instead of emitted.
 
         Raises TransientError where PostgreSQL is away; then nothing is noted.
         """
-        engaged = await self._read(media_type)
+        engaged = frozenset() if self._freshness.is_clear(media_type) else await self._read(media_type)
         resumed = self._engaged[media_type] - engaged
         recent: Recent[Outcome] = Recent(self._decisions) if resumed else self._recent[media_type]
         recent = recent.followed_by(outcomes)
@@ -50,6 +52,7 @@ class Brakes:
             share = recent.unusual(outcome, self._bands[media_type][outcome])
             if share is not None and outcome not in engaged:
                 await self._engage(media_type, outcome, share)
+                self._freshness.note(media_type, clear=False)
                 engaged |= {outcome}
         self._recent[media_type], self._engaged[media_type] = recent, engaged
         _gauge(media_type, engaged)
@@ -63,7 +66,9 @@ class Brakes:
     async def _read(self, media_type: MediaType) -> frozenset[Outcome]:
         with meanings():
             rows = QUERIES.engaged(self._database, media_type=media_type, outcomes=list(BRAKED))
-            return frozenset([Outcome(row["outcome"]) async for row in rows])
+            engaged = frozenset([Outcome(row["outcome"]) async for row in rows])
+        self._freshness.note(media_type, not engaged)
+        return engaged
 
     async def _engage(self, media_type: MediaType, outcome: Outcome, share: float) -> None:
         low, high = self._bands[media_type][outcome]

@@ -111,12 +111,13 @@ class Canary:
             head = await self._store.head(self._bucket, picture.key)
         if head is None:
             raise TransientError(f"S3: {picture.key} is gone as soon as it is written")
+        urls = self._store.presign_get(self._bucket, picture.key, URL_LIFE)
         return ScanItem(
             job_id=picture.key,
             media_type=MediaType.IMAGE,
             mime_type=picture.mime_type,
-            url=self._store.presign_get(self._bucket, picture.key, URL_LIFE),
+            url=urls.url,
             etag=head.etag,
             size=head.size,
-            public_url=self._store.presign_get(self._bucket, picture.key, URL_LIFE, public=True),
+            public_url=urls.public_url,
         )

@@ -61,7 +61,7 @@ def decision_record(
     """The decision as a record on its topic; the same cause always gives the same event id."""
     kind = DECISION_TYPES[decision.outcome]
     event = Event(
-        id=event_id(kind, decision.media_id, cause.id),
+        id=event_id(kind, cause.subject, cause.id),
         type=kind,
         source=SOURCE,
         time=now,

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -105,9 +106,9 @@ class WindowScan:
         records = [self._dead_letter(arrival) for arrival in arrivals if arrival.fault is not None]
         cases = [self._case(arrival.event) for arrival in arrivals if arrival.event is not None]
         if cases:
-            decisions = await self._decisions(cases)
+            decisions, now = await self._decisions(cases), self._now()
             records += [
-                decision_record(case.event, decision, self._topics, self._now())
+                decision_record(case.event, decision, self._topics, now)
                 for case, decision in zip(cases, decisions, strict=True)
             ]
         return records
@@ -152,11 +153,10 @@ class WindowScan:
         except TransientError as error:
             self._pause(media_type, str(error))
             for case in cases:  # the URLs may be old by the next try
-                case.item = self._scan_item(case.event.data, case.item.animated)
+                case.item = self._scan_item(case.event, case.item.animated)
             raise
         emitted = {case: braked(each) if each.outcome in held else each for case, each in decisions.items()}
-        for decision in emitted.values():
-            _count(media_type, decision)
+        _count(media_type, emitted.values())
         return [case.recorded or emitted[case] for case in cases]
 
     async def _examine(self, cases: Sequence[Case]) -> None:
@@ -200,17 +200,19 @@ class WindowScan:
                 case.finding = Blocked(matches[case.media_id].reason)
 
     def _case(self, event: Event[UploadCompleted]) -> Case:
-        return Case(event, self._scan_item(event.data, animated=False))
+        return Case(event, self._scan_item(event, animated=False))
 
-    def _scan_item(self, upload: UploadCompleted, animated: bool) -> ScanItem:
+    def _scan_item(self, event: Event[UploadCompleted], animated: bool) -> ScanItem:
+        upload = event.data
+        urls = self._store.presign_get(upload.bucket, upload.key, URL_LIFE)
         return ScanItem(
-            job_id=str(upload.media_id),
+            job_id=event.subject,
             media_type=upload.media_type,
             mime_type=upload.mime_type,
-            url=self._store.presign_get(upload.bucket, upload.key, URL_LIFE),
+            url=urls.url,
             etag=upload.etag,
             size=upload.size,
-            public_url=self._store.presign_get(upload.bucket, upload.key, URL_LIFE, public=True),
+            public_url=urls.public_url,
             animated=animated,
         )
 
@@ -263,8 +265,10 @@ def _candidate(case: Case) -> Candidate:
     )
 
 
-def _count(media_type: MediaType, decision: Decision) -> None:
-    metrics.DECISIONS.labels(media_type, decision.outcome).inc()
-    if decision.shadow is not None:
-        policy_outcome: Outcome = decision.braked or decision.outcome
-        metrics.SHADOW_DECISIONS.labels(media_type, policy_outcome, decision.shadow.outcome).inc()
+def _count(media_type: MediaType, decisions: Collection[Decision]) -> None:
+    for outcome, number in Counter(decision.outcome for decision in decisions).items():
+        metrics.DECISIONS.labels(media_type, outcome).inc(number)
+    for decision in decisions:
+        if decision.shadow is not None:
+            policy_outcome: Outcome = decision.braked or decision.outcome
+            metrics.SHADOW_DECISIONS.labels(media_type, policy_outcome, decision.shadow.outcome).inc()

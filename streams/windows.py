@@ -1,5 +1,6 @@
 """Tumbling windows as pure values: closed by count, by time since their first item, or by bytes."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -33,19 +34,17 @@ class Window(Generic[Item]):
     bytes: int = 0
     opened_at: float = 0.0
 
-    def fits(self, size: int) -> bool:
-        """Whether an item of that many bytes may still be added; an empty window takes any."""
-        if not self.items:
-            return True
-        within_bytes = self.limits.max_bytes is None or self.bytes + size <= self.limits.max_bytes
-        return within_bytes and len(self.items) < self.limits.max_items
-
-    def add(self, item: Item, now: float, size: int = 0) -> "Window[Item]":
-        """The window with one more item; raises ValueError where it does not fit."""
-        if not self.fits(size):
-            raise ValueError("the window is full")
-        opened_at = self.opened_at if self.items else now
-        return replace(self, items=(*self.items, item), bytes=self.bytes + size, opened_at=opened_at)
+    def filled(self, waiting: Iterable[tuple[Item, float, int]]) -> "Window[Item]":
+        """The window with as many as fit of the items that wait, each with its arrival and its bytes."""
+        items, total, opened_at = list(self.items), self.bytes, self.opened_at
+        most_items, most_bytes = self.limits.max_items, self.limits.max_bytes
+        for item, now, size in waiting:
+            if items and (len(items) >= most_items or (most_bytes is not None and total + size > most_bytes)):
+                break
+            opened_at = opened_at if items else now
+            items.append(item)
+            total += size
+        return replace(self, items=tuple(items), bytes=total, opened_at=opened_at)
 
     def deadline(self) -> float | None:
         """When the window closes whatever it holds; None while it is empty."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from mediagate.errors import ObjectChangedError, StopError, TransientError
-from mediagate.storage import CopySource, ObjectHead, PutTerms, SignedRequest
+from mediagate.storage import CopySource, ObjectHead, PutTerms, ReadUrls, SignedRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,11 @@ class InMemoryObjectStore:
         """A request that says where the object would go; nothing answers it."""
         return SignedRequest("PUT", _url(terms.bucket, terms.key, expires), {"Content-Type": terms.mime_type})
 
-    def presign_get(self, bucket: str, key: str, expires: timedelta, *, public: bool = False) -> str:
-        """A URL that says where the object is, and which of them it is; nothing answers it."""
+    def presign_get(self, bucket: str, key: str, expires: timedelta) -> ReadUrls:
+        """URLs that say where the object is, and which of them each is; nothing answers them."""
         self._signatures += 1
-        return f"{_url(bucket, key, expires)}&public={public}&signature={self._signatures}"
+        signed = f"{_url(bucket, key, expires)}&signature={self._signatures}&public="
+        return ReadUrls(f"{signed}False", f"{signed}True")
 
     async def head(self, bucket: str, key: str) -> ObjectHead | None:
         """What is known of an object; None where there is none."""

@@ -44,9 +44,10 @@ async def scripted(
     yield ScriptedScanner(Answers(mood_file), latency=latency, reads=True, name=name)
 
 
-async def commit_first(self: Batcher, window: Any, trigger: Any) -> None:
+async def commit_first(self: Batcher, window: Any, trigger: Any, decided: asyncio.Event) -> None:
     """The fault: offsets are the group's before the broker has the decisions."""
     records = await self._decide(window.items)
+    decided.set()
     self._ledger.settle((arrival.tp, arrival.record.offset) for arrival in window.items)
     await self._commit_settled()
     failpoints.PROCESS.reach(Step.BEFORE_COMMIT)

@@ -34,7 +34,7 @@ async def uploaded(s3: S3, settings: Settings, key: str, content: bytes, mime_ty
         job_id=key,
         media_type=media_type_of(mime_type),
         mime_type=mime_type,
-        url=s3.presign_get(settings.temp_bucket, key, EXPIRES),
+        url=s3.presign_get(settings.temp_bucket, key, EXPIRES).url,
         etag=head.etag,
         size=head.size,
     )

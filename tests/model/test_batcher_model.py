@@ -131,12 +131,12 @@ class GroupOfBatchers(RuleBasedStateMachine):
             self.group.sizes[tp] += sizes
         self._poll(MAX_CHUNK)
 
-    @precondition(some(lambda worker: worker.waiting_for is not None))
+    @precondition(some(lambda worker: bool(worker.waiting)))
     @rule(data=st.data())
     def answers_at_last(self, data: st.DataObject) -> None:
-        worker = next(worker for worker in self.workers if worker.waiting_for is not None)
-        assert worker.waiting_for is not None
-        worker.answer(data.draw(st.sampled_from(ANSWERS[worker.waiting_for])))
+        worker = next(worker for worker in self.workers if worker.waiting)
+        number = data.draw(st.integers(0, len(worker.waiting) - 1))
+        worker.answer(number, data.draw(st.sampled_from(ANSWERS[worker.waiting[number]])))
         self.loop.run_for()
 
     @precondition(lambda machine: any(Trouble.DOWN in step for step in machine.troubles.values()))
@@ -154,7 +154,7 @@ class GroupOfBatchers(RuleBasedStateMachine):
             self._revoke()
         self.loop.run_for()
 
-    @precondition(some(lambda worker: worker.waiting_for is not None))
+    @precondition(some(lambda worker: bool(worker.waiting)))
     @rule(split=owners, late=st.integers(0, 3))
     def group_overtakes_a_slow_step(self, split: tuple[int, ...], late: int) -> None:
         """It answers after the release, after the assignment, after the records came again, or not yet."""
@@ -244,7 +244,8 @@ class GroupOfBatchers(RuleBasedStateMachine):
 
     def _answer_all(self) -> None:
         for worker in self.workers:
-            worker.answer(None)
+            for number in range(len(worker.waiting)):
+                worker.answer(number, None)
         self.loop.run_for()
 
     def _end(self) -> None:

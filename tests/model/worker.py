@@ -23,6 +23,10 @@ from tests.model.group import Group, Place, Tenure
 from tests.uploads import upload
 
 MAX_CHUNK = 4
+IN_FLIGHT = 3
+
+Window = bytes
+"""Its first record, as a value of ours says it."""
 
 
 class Step(StrEnum):
@@ -102,10 +106,12 @@ class Worker:
         self._positions: dict[TP, int] = {}
         self._held: list[Held] = []
         self._scanning = False
-        self._retrying = False
-        self._trying_since: float | None = None
+        self._emitting: dict[Window, bool] = {}
+        """Windows that are decided and not emitted; whether one is being tried right now."""
+        self._trying_since: dict[Step | Window, float] = {}
+        self._patience_ended = False
         self._paused = False
-        self._asked: tuple[Step, asyncio.Future[Trouble | None]] | None = None
+        self._asked: list[tuple[Step, asyncio.Future[Trouble | None]]] = []
         self._releases: list[asyncio.Task[None]] = []
         self._wanted = True
         self.batcher = Batcher(
@@ -118,6 +124,7 @@ class Worker:
             generation=lambda: self.tenure.generation,
             paused=lambda: self._paused,
             clock=loop.time,
+            in_flight=IN_FLIGHT,
         )
         self._runner = loop.create_task(self.batcher.run())
 
@@ -132,9 +139,9 @@ class Worker:
         return any(not release.done() for release in self._releases)
 
     @property
-    def waiting_for(self) -> Step | None:
-        """The step that answers only when told to."""
-        return self._asked[0] if self._asked else None
+    def waiting(self) -> list[Step]:
+        """The steps that answer only when told to."""
+        return [step for step, _ in self._asked]
 
     def assign(self, partitions: Sequence[TP]) -> None:
         """A new generation: reading goes on from what is committed."""
@@ -166,10 +173,11 @@ class Worker:
         self._held.clear()
         self._releases.append(self._loop.create_task(self._release(self.tenure, patience)))
 
-    def answer(self, answer: Trouble | None) -> None:
-        """Tells the waiting step what to answer."""
-        if self._asked is not None and not self._asked[1].done():
-            self._asked[1].set_result(answer)
+    def answer(self, number: int, answer: Trouble | None) -> None:
+        """Tells one of the waiting steps what to answer."""
+        _, told = self._asked[number]
+        if not told.done():
+            told.set_result(answer)
 
     def die(self) -> None:
         """Ends at once: nothing of it happens any more."""
@@ -177,15 +185,16 @@ class Worker:
         self._runner.cancel()
         for release in self._releases:
             release.cancel()
+        for _, told in self._asked:  # whoever is deaf hears that
+            told.cancel()
 
     def reap(self) -> None:
         """Dies of what ended the batcher, which must be a failure that the model made."""
         if not self.alive or not self._runner.done():
             return
         error = self._runner.exception()
-        patient = self._trying_since is None or self._loop.time() - self._trying_since >= COMMIT_PATIENCE
         self._group.require(
-            isinstance(error, StopError) or (isinstance(error, TransientError) and patient),
+            isinstance(error, StopError) or (isinstance(error, TransientError) and self._patience_ended),
             f"the batcher ended: {error!r}",
         )
         self.die()
@@ -202,7 +211,7 @@ class Worker:
         require(
             self._wanted is (waiting < self._limits.max_items), f"wants more: {self._wanted}, {waiting} wait"
         )
-        if self._asked is None and not self._retrying and self._held:
+        if self._held and not self._scanning and len(self._emitting) < IN_FLIGHT:
             age = self._loop.time() - self._held[0].since
             require(age < self._limits.max_wait, f"an item waits for {age} s")
             filling = window == len(self._held) < self._limits.max_items and self._has_bytes_left()
@@ -212,19 +221,22 @@ class Worker:
         await self.batcher.release(patience)
         tenure.over = True
         if tenure is self.tenure:
-            self._retrying = False
-            self._trying_since = None
+            self._emitting = {window: trying for window, trying in self._emitting.items() if trying}
+            self._trying_since.clear()
 
     async def _decide(self, arrivals: Sequence[Arrival]) -> Sequence[OutgoingRecord]:
-        self._group.require(not self._scanning, "two windows are in flight")
+        self._group.require(not self._scanning, "two windows are scanned at once")
+        self._group.require(len(self._emitting) < IN_FLIGHT, "too many windows are in flight")
         self._check_window(arrivals)
-        trouble = self._next_trouble(Step.SCAN)
+        trouble = self._next_trouble(Step.SCAN, Step.SCAN)
         self._scanning, self._paused = True, trouble is Trouble.PAUSED
         try:
             await self._meet(Step.SCAN, trouble)
         finally:
             self._scanning = self._paused = False
-            self._trying_since = None
+            self._trying_since.pop(Step.SCAN, None)
+        if not self.tenures[arrivals[0].record.timestamp].over:
+            self._emitting[_value(arrivals[0])] = False
         return [OutgoingRecord("decisions", None, _value(arrival), ()) for arrival in arrivals]
 
     async def _publish(self, records: Sequence[OutgoingRecord]) -> None:
@@ -232,21 +244,36 @@ class Worker:
         tenure = self.tenures[numbers[0][0]]
         self._group.require(tenure is self.tenure and not tenure.over, "emitted what was released")
         places = [(_partition(self._group, partition), offset) for _, partition, offset in numbers]
-        trouble = self._next_trouble(Step.PUBLISH)
+        window = records[0].value or b""
+        trouble = self._next_trouble(Step.PUBLISH, window)
+        self._emitting[window] = True
+        try:
+            await self._emit(window, tenure, places, trouble)
+        except TransientError:
+            self._emitting[window] = False
+            raise
+        except BaseException:
+            del self._emitting[window]
+            raise
+        del self._emitting[window]
+        self._trying_since.pop(window, None)
+
+    async def _emit(
+        self, window: Window, tenure: Tenure, places: Sequence[Place], trouble: Trouble | None
+    ) -> None:
         if trouble in (Trouble.FAILS, Trouble.DOWN):
-            raise self._transient()
+            raise self._away(window)
         stored = places[len(places) // 2 :] if trouble is Trouble.PARTIAL else places
         self._group.write(tenure, stored)
         if await self._meet(Step.PUBLISH, trouble) is not None:
             tenure.lost.update(stored)
-            raise self._transient()
+            raise self._away(window)
         self._group.acknowledge(tenure, places)
-        self._trying_since = None
 
     async def _commit(self, positions: Mapping[TP, int]) -> bool:
         tenure = self.tenure
         self._check_positions(positions)
-        trouble = self._next_trouble(Step.COMMIT)
+        trouble = self._next_trouble(Step.COMMIT, Step.COMMIT)
         try:
             trouble = await self._meet(Step.COMMIT, trouble)
         except asyncio.CancelledError:
@@ -255,12 +282,12 @@ class Worker:
                 self._group.commit(tenure.generation, positions)
             raise
         if trouble in (Trouble.FAILS, Trouble.DOWN):
-            raise self._transient()
+            raise self._away(Step.COMMIT)
         committed = trouble is not Trouble.REFUSED and self._group.commit(tenure.generation, positions)
         if trouble is Trouble.LOST:
-            raise self._transient()
+            raise self._away(Step.COMMIT)
         self.refused = self.refused or not committed
-        self._trying_since = None
+        self._trying_since.pop(Step.COMMIT, None)
         return committed
 
     def _check_window(self, arrivals: Sequence[Arrival]) -> None:
@@ -309,10 +336,8 @@ class Worker:
         limit = self._limits.max_bytes
         return limit is None or not self._held or sum(held.size for held in self._held) < limit
 
-    def _next_trouble(self, step: Step) -> Trouble | None:
-        self._retrying = False
-        if self._trying_since is None:
-            self._trying_since = self._loop.time()
+    def _next_trouble(self, step: Step, work: Step | Window) -> Trouble | None:
+        self._trying_since.setdefault(work, self._loop.time())
         troubles = self._troubles[step]
         if not troubles or troubles[0] is Trouble.DOWN:
             return troubles[0] if troubles else None
@@ -327,7 +352,8 @@ class Worker:
 
     async def _told(self, step: Step, *, deaf: bool) -> Trouble | None:
         answer: asyncio.Future[Trouble | None] = self._loop.create_future()
-        self._asked = step, answer
+        asked = step, answer
+        self._asked.append(asked)
         try:
             while True:
                 try:
@@ -336,10 +362,12 @@ class Worker:
                     if not deaf or not self.alive:
                         raise
         finally:
-            self._asked = None
+            self._asked.remove(asked)
 
-    def _transient(self) -> TransientError:
-        self._retrying = True
+    def _away(self, work: Step | Window) -> TransientError:
+        # A release forgets what is tried, and the batcher may have ended before.
+        tried_for = self._loop.time() - self._trying_since.get(work, self._loop.time())
+        self._patience_ended = self._patience_ended or tried_for >= COMMIT_PATIENCE
         return TransientError("away")
 
     def _note_demand(self, wanted: bool) -> None:

@@ -3,14 +3,14 @@
 import json
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mediagate.errors import DeadLetterError
-from mediagate.events import Event, EventType, UploadCompleted, decode, encode, event_id
+from mediagate.events import EVENT_NAMESPACE, Event, EventType, UploadCompleted, decode, encode, event_id
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 KIND = EventType.UPLOAD_COMPLETED
@@ -163,6 +163,11 @@ def test_an_attribute_of_another_type_than_its_own_is_none() -> None:
 def test_any_bytes_are_an_event_or_a_dead_letter(value: bytes, headers: list[tuple[str, bytes]]) -> None:
     with pytest.raises(DeadLetterError):
         decode(None, value, headers, UploadCompleted, KIND)
+
+
+@given(st.sampled_from(EventType), st.uuids(), st.text())
+def test_an_event_id_is_a_uuid_of_its_name(kind: EventType, media_id: UUID, cause: str) -> None:
+    assert event_id(kind, media_id, cause) == str(uuid5(EVENT_NAMESPACE, f"{kind}:{media_id}:{cause}"))
 
 
 def test_an_event_id_depends_on_type_media_and_cause_alone() -> None:

@@ -58,3 +58,9 @@ class Broker:
     async def uncommitted(self) -> int:
         topics = [self._topics.upload_completed_image.name, self._topics.upload_completed_video.name]
         return sum((await lag(self._servers, self._group, topics)).values())
+
+    async def until_committed(self) -> None:
+        """Once the group has committed everything: that comes a moment after the decisions."""
+        async with asyncio.timeout(DEADLINE):
+            while await self.uncommitted():  # noqa: ASYNC110 - only Kafka tells
+                await asyncio.sleep(0.1)

@@ -49,6 +49,8 @@ class World:
         max_wait: float = 0.01,
         publish: Publish | None = None,
         clock: Callable[[], float] = monotonic,
+        in_flight: int = 2,
+        commit_interval: float = 0.0,
     ) -> Batcher:
         return Batcher(
             MediaType.IMAGE,
@@ -59,6 +61,8 @@ class World:
             wants_more=self.wanted.append,
             generation=lambda: self.generation,
             clock=clock,
+            in_flight=in_flight,
+            commit_interval=commit_interval,
         )
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -90,16 +94,91 @@ async def world() -> World:
     return World()
 
 
-async def test_processes_windows_in_order_and_commits_after_each(world: World) -> None:
+async def test_processes_windows_in_order_and_commits_what_is_settled(world: World) -> None:
     world.gate.set()
     batcher = world.batcher(max_items=2)
     batcher.put([arrival(offset) for offset in range(5)])
     running = asyncio.create_task(batcher.run())
-    await world.until(lambda: len(world.committed) == 3)
+    await world.until(lambda: {PARTITION: 5} in world.committed)
     running.cancel()
     assert world.windows == [[0, 1], [2, 3], [4]]
     assert world.published == [0, 1, 2, 3, 4]
-    assert world.committed == [{PARTITION: 2}, {PARTITION: 4}, {PARTITION: 5}]
+
+
+async def test_commits_the_first_at_once_and_then_no_more_often_than_the_interval(world: World) -> None:
+    world.gate.set()
+    batcher = world.batcher(max_items=1, commit_interval=3600)
+    running = asyncio.create_task(batcher.run())
+    batcher.put([arrival(0)])
+    await world.until(lambda: world.committed == [{PARTITION: 1}])
+    batcher.put([arrival(1), arrival(2)])
+    await world.until(lambda: world.published == [0, 1, 2])
+    assert world.committed == [{PARTITION: 1}]
+    await batcher.release(DEADLINE)
+    running.cancel()
+    assert world.committed == [{PARTITION: 1}, {PARTITION: 3}], "a release commits the rest"
+
+
+async def test_scans_the_next_while_others_wait_for_the_broker_and_commits_a_prefix(world: World) -> None:
+    acknowledged = {number: asyncio.Event() for number in range(3)}
+
+    async def slow_broker(records: Sequence[OutgoingRecord]) -> None:
+        await world._publish(records)
+        await acknowledged[int(records[0].value or b"")].wait()
+
+    world.gate.set()
+    batcher = world.batcher(max_items=1, publish=slow_broker, in_flight=2)
+    running = asyncio.create_task(batcher.run())
+    batcher.put([arrival(0), arrival(1), arrival(2)])
+    await world.until(lambda: world.published == [0, 1])
+    acknowledged[1].set()
+    await world.until(lambda: world.published == [0, 1, 2])
+    assert world.committed == [], "the first is not acknowledged"
+    acknowledged[0].set()
+    await world.until(lambda: world.committed == [{PARTITION: 2}])
+    acknowledged[2].set()
+    await world.until(lambda: world.committed == [{PARTITION: 2}, {PARTITION: 3}])
+    running.cancel()
+
+
+async def test_no_more_windows_are_in_flight_than_may_be(world: World) -> None:
+    async def silent_broker(records: Sequence[OutgoingRecord]) -> None:
+        await world._publish(records)
+        await asyncio.Event().wait()
+
+    world.gate.set()
+    batcher = world.batcher(max_items=1, publish=silent_broker, in_flight=2)
+    running = asyncio.create_task(batcher.run())
+    batcher.put([arrival(offset) for offset in range(4)])
+    await world.until(lambda: world.published == [0, 1])
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert world.windows == [[0], [1]]
+    running.cancel()
+
+
+async def test_a_release_has_a_commit_that_does_not_end_end(world: World) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def silent(positions: Mapping[TP, int]) -> bool:
+        begun.set()
+        try:
+            return await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    world.gate.set()
+    batcher = world.batcher(max_items=1)
+    batcher._commit = silent
+    batcher.put([arrival(0)])
+    running = asyncio.create_task(batcher.run())
+    await begun.wait()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streams.batcher.LAST_COMMIT_PATIENCE", 0.0)
+        await batcher.release(patience=0)
+    async with asyncio.timeout(DEADLINE):
+        await ended.wait()
+    running.cancel()
 
 
 async def test_scans_one_window_at_a_time_while_the_next_fills(world: World) -> None:
@@ -113,7 +192,7 @@ async def test_scans_one_window_at_a_time_while_the_next_fills(world: World) -> 
     assert world.wanted[-1] is False, "as many wait behind the open window as it takes"
     assert world.windows == [[0, 1]]
     world.gate.set()
-    await world.until(lambda: len(world.committed) == 3)
+    await world.until(lambda: {PARTITION: 6} in world.committed)
     running.cancel()
     assert world.wanted[-1] is True
 

@@ -5,7 +5,6 @@ items   a         b                     max_items 3, max_wait 4
 due                         TIME        four seconds after `a`, whatever came since
 """
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,30 +23,30 @@ def test_is_never_due_while_empty() -> None:
 
 
 def test_closes_by_time_since_its_first_item() -> None:
-    window = Window[str](LIMITS).add("a", now=0.0).add("b", now=2.0)
+    window = Window[str](LIMITS).filled([("a", 0.0, 1)]).filled([("b", 2.0, 1)])
     assert window.deadline() == 4.0
     assert window.due(now=3.999) is None
     assert window.due(now=4.0) is Trigger.TIME
 
 
 def test_closes_by_count_at_once() -> None:
-    window = Window[str](LIMITS).add("a", now=0.0).add("b", now=0.0).add("c", now=0.0)
+    window = Window[str](LIMITS).filled([(name, 0.0, 1) for name in "abcd"])
     assert window.due(now=0.0) is Trigger.COUNT
-    with pytest.raises(ValueError, match="full"):
-        window.add("d", now=0.0)
+    assert window.items == ("a", "b", "c")
+    assert window.filled([("d", 0.0, 1)]) == window
 
 
 def test_closes_by_bytes() -> None:
     limits = WindowLimits(max_items=10, max_wait=4.0, max_bytes=100)
-    window = Window[str](limits).add("a", now=0.0, size=60)
+    window = Window[str](limits).filled([("a", 0.0, 60), ("b", 0.0, 41)])
+    assert window.items == ("a",)
     assert window.due(now=0.0) is None
-    assert not window.fits(41)
-    assert window.add("b", now=0.0, size=40).due(now=0.0) is Trigger.BYTES
+    assert window.filled([("b", 0.0, 40)]).due(now=0.0) is Trigger.BYTES
 
 
 def test_takes_one_item_that_is_larger_than_all_its_bytes() -> None:
     limits = WindowLimits(max_items=10, max_wait=4.0, max_bytes=100)
-    assert Window[str](limits).add("huge", now=0.0, size=1000).due(now=0.0) is Trigger.BYTES
+    assert Window[str](limits).filled([("huge", 0.0, 1000)]).due(now=0.0) is Trigger.BYTES
 
 
 @given(arrivals, st.integers(1, 20), st.floats(0.1, 30), st.none() | st.integers(50, 500))
@@ -66,10 +65,11 @@ def test_keeps_order_loses_nothing_and_respects_every_limit(
             assert window.due(deadline) is not None
             closed.append((window, deadline))
             window = Window(limits)
-        if not window.fits(size):
+        grown = window.filled([(number, now, size)])
+        if grown.items == window.items:  # it does not fit
             closed.append((window, now))
-            window = Window(limits)
-        window = window.add(number, now, size)
+            grown = Window[int](limits).filled([(number, now, size)])
+        window = grown
         if window.due(now):
             closed.append((window, now))
             window = Window(limits)
@@ -82,3 +82,17 @@ def test_keeps_order_loses_nothing_and_respects_every_limit(
         assert closed_at <= done.opened_at + max_wait
         if max_bytes is not None and len(done.items) > 1:
             assert done.bytes <= max_bytes
+
+
+@given(st.lists(st.integers(1, 100), max_size=60), st.integers(1, 20), st.none() | st.integers(50, 500))
+def test_what_waits_is_taken_all_at_once_as_it_is_one_by_one(
+    sizes: list[int], max_items: int, max_bytes: int | None
+) -> None:
+    waiting = [(number, float(number), size) for number, size in enumerate(sizes)]
+    one_by_one = empty = Window[int](WindowLimits(max_items, 4.0, max_bytes))
+    for each in waiting:
+        grown = one_by_one.filled([each])
+        if grown.items == one_by_one.items:
+            break
+        one_by_one = grown
+    assert empty.filled(waiting) == one_by_one
