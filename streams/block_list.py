@@ -15,9 +15,10 @@ import structlog
 from mediagate import metrics
 from mediagate.block_list import Kind
 from mediagate.database import ACQUIRE_DEADLINE, load_queries, meanings
-from streams.pdq_index import PdqIndex
 
 if TYPE_CHECKING:
+    from streams.pdq_index import PdqIndex
+
     Pool = asyncpg.Pool[asyncpg.Record]
 
 QUERIES = load_queries(Path(__file__).with_name("block_list.sql"))
@@ -74,12 +75,12 @@ class BlockList:
         self._max_matches = max_matches
         self._now = now
         self._version: int | None = None
-        self._pdq = PdqIndex()
+        self._pdq: PdqIndex | None = None
         self._refreshing = asyncio.Lock()
 
     async def has_pdq(self) -> bool:
         """Whether PDQ hashes are of any use now."""
-        return len(await self._current_pdq()) > 0
+        return await self._current_pdq() is not None
 
     async def matches(self, candidates: Sequence[Candidate]) -> Mapping[UUID, Match]:
         """The most exact match of each item that has one; each match is counted."""
@@ -114,9 +115,9 @@ class BlockList:
         if not any(candidate.pdq for candidate in candidates):
             return []
         index = await self._current_pdq()
-        return await asyncio.to_thread(_near, index, candidates) if len(index) else []
+        return [] if index is None else await asyncio.to_thread(_near, index, candidates)
 
-    async def _current_pdq(self) -> PdqIndex:
+    async def _current_pdq(self) -> "PdqIndex | None":
         async with self._refreshing:
             with meanings():
                 async with self._database.acquire(timeout=ACQUIRE_DEADLINE) as connection:
@@ -156,16 +157,20 @@ class BlockList:
         return excess
 
 
-async def _load(connection: Any) -> PdqIndex:
+async def _load(connection: Any) -> "PdqIndex | None":
     ids, hashes, last = [], [], 0
     while (page := await QUERIES.pdq_page(connection, after=last, count=PAGE))["last"] is not None:
         ids.append(page["ids"])
         hashes.append(page["hashes"])
         last = page["last"]
+    if not ids:
+        return None
+    from streams.pdq_index import PdqIndex  # NumPy's 11 MiB are for lists that have such hashes
+
     return PdqIndex(b"".join(ids), b"".join(hashes))
 
 
-def _near(index: PdqIndex, candidates: Iterable[Candidate]) -> list[_Hit]:
+def _near(index: "PdqIndex", candidates: Iterable[Candidate]) -> list[_Hit]:
     return [
         _Hit(entry_id, candidate.media_id, distance)
         for candidate in candidates

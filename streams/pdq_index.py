@@ -13,14 +13,11 @@ WORDS = 4
 class PdqIndex:
     """Finds entries by Hamming distance: every hash is looked at, but of most only its first half."""
 
-    def __init__(self, ids: bytes = b"", hashes: bytes = b"") -> None:
+    def __init__(self, ids: bytes, hashes: bytes) -> None:
         """`ids` are 8 bytes each, big-endian; `hashes`, in the same order, 32 bytes each."""
         self._ids = np.frombuffer(ids, dtype=">i8")
         # A column per word, so that the looks at one word go through memory in order.
         self._words = np.ascontiguousarray(np.frombuffer(hashes, dtype=np.uint64).reshape(-1, WORDS).T)
-
-    def __len__(self) -> int:
-        return self._ids.size
 
     def near(self, hashes: Iterable[str], count: int) -> dict[int, int]:
         """Distance by id of the nearest entries within MAX_DISTANCE of any of the hashes, at most `count`."""
