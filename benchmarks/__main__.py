@@ -3,14 +3,16 @@
 import asyncio
 import logging
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 
 from benchmarks import machine, results
+from benchmarks.engine.bench import MODEL, EngineBenchmark, Job, served
 from benchmarks.prepare import BUILT
 from benchmarks.results import Measurement
 from benchmarks.stream.bench import StreamBenchmark
@@ -19,6 +21,7 @@ from devstack.stack import Stack
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console()
+Each = TypeVar("Each")
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
 Names = Annotated[
@@ -41,6 +44,27 @@ def stream(
     )
     if file is not None:
         results.save(file, "stream", measured, _ratios(measured), machine.about_this_machine())
+
+
+@app.command()
+def engine(
+    rotations: Rotations = 3,
+    images: Annotated[int, typer.Option(min=1, help="Pictures to scan in each run.")] = 200,
+    videos: Annotated[int, typer.Option(min=1, help="Videos to scan in each run.")] = 10,
+    seconds: Annotated[int, typer.Option(min=1, help="Length of each video.")] = 30,
+    file: Results = None,
+) -> None:
+    """The local scanner on two cores beside its model alone; and what a second of video costs it."""
+    of_pictures, of_videos = (
+        results.medians(runs) for runs in asyncio.run(_engine(rotations, images, videos, seconds))
+    )
+    console.print(results.table(f"Engine, {images:,} images, a second and core", of_pictures, {}))
+    console.print(results.table("Engine, seconds of video, a second and core", of_videos, {}))
+    if file is not None:
+        about = machine.about_this_machine()
+        ratios = {"engine_vs_model": results.ratio(of_pictures, of_pictures[0].peer, MODEL)}
+        results.save(file, "engine", of_pictures, ratios, about)
+        results.save(file, "video", of_videos, {}, about)
 
 
 @app.command()
@@ -68,10 +92,36 @@ async def _stream(peers: Sequence[Peer], rotations: int, events: int) -> list[Me
         benchmark = StreamBenchmark(stack, logs, events)
         await benchmark.prepare()
         for rotation in range(rotations):
-            for peer in (*peers[rotation % len(peers) :], *peers[: rotation % len(peers)]):
+            for peer in _rotated(peers, rotation):
                 runs.append(await benchmark.run(peer, commands[peer.name]))
                 console.print(f"{rotation + 1}/{rotations}  {runs[-1].rate:>9,.0f}/s  {peer.name}")
     return runs
+
+
+async def _engine(
+    rotations: int, images: int, videos: int, seconds: int
+) -> tuple[list[Measurement], list[Measurement]]:
+    with tempfile.TemporaryDirectory() as scratch:
+        benchmark = EngineBenchmark(Path(scratch))
+        async with served(Path(scratch)) as address:
+            return (
+                await _runs(benchmark, benchmark.of_pictures(address, images), rotations),
+                await _runs(benchmark, benchmark.of_videos(address, videos, seconds), rotations),
+            )
+
+
+async def _runs(benchmark: EngineBenchmark, jobs: Sequence[Job], rotations: int) -> list[Measurement]:
+    runs = []
+    for rotation in range(rotations):
+        for job in _rotated(jobs, rotation):
+            runs.append(await benchmark.run(job))
+            console.print(f"{rotation + 1}/{rotations}  {runs[-1].rate:>9,.1f}/s  {job.name}")
+    return runs
+
+
+def _rotated(each: Sequence[Each], by: int) -> Sequence[Each]:
+    first = by % len(each)
+    return [*each[first:], *each[:first]]
 
 
 if __name__ == "__main__":

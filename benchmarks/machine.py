@@ -17,7 +17,7 @@ import psutil
 
 from devstack import jars
 
-PACKAGES = ("mediagate", "aiokafka", "faust-streaming", "pydantic", "asyncpg")
+PACKAGES = ("mediagate", "aiokafka", "faust-streaming", "pydantic", "asyncpg", "onnxruntime", "pillow", "av")
 SAMPLED_EVERY = 0.05
 STOP_DEADLINE = 30.0
 
@@ -69,10 +69,11 @@ def stay_on(core: int) -> None:
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], environment: Mapping[str, str], core: int, log: Path
+    command: Sequence[str | Path], environment: Mapping[str, str], core: int | Sequence[int], log: Path
 ) -> Iterator[Usage]:
-    """A process on a core, ended at the end; its usage grows meanwhile."""
-    pinned = [shutil.which("taskset") or "taskset", "-c", str(core), *map(str, command)]
+    """A process on a core or several, ended at the end; its usage grows meanwhile."""
+    cores = ",".join(map(str, [core] if isinstance(core, int) else core))
+    pinned = [shutil.which("taskset") or "taskset", "-c", cores, *map(str, command)]
     with log.open("ab") as output:
         process = subprocess.Popen(
             pinned, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT
