@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CATEGORY = "nsfw"
 MODEL_BATCH = 16
+MODEL_SIDE = 256
+"""Pixels each way to which the model's package shrinks whatever it is given, by the same filter."""
 
 
 def score(model_path: str, sampling: Sampling, item: ScanItem) -> ScanResult:
@@ -51,7 +53,7 @@ def _score(classifier: "NSFWClassifier", sampling: Sampling, file: BinaryIO, for
         if format_.media_type is MediaType.IMAGE
         else _video_frames(sampling, file, format_)
     )
-    worst = max(score for batch in _batches(frames) for score in _scores(classifier, batch))
+    worst = max(score for batch in _batches(map(_shrunk, frames)) for score in _scores(classifier, batch))
     return Scanned({CATEGORY: worst})
 
 
@@ -63,6 +65,11 @@ def _picture_frames(sampling: Sampling, file: BinaryIO, format_: Format) -> Iter
 def _video_frames(sampling: Sampling, file: BinaryIO, format_: Format) -> Iterator[Image.Image]:
     with videos.open_video(file, format_, sampling.limits) as video:
         yield from videos.sample_frames(video, sampling.video_frames)
+
+
+def _shrunk(frame: Image.Image) -> Image.Image:
+    # Before a batch is gathered: 16 frames of full size would be held at once.
+    return frame.resize((MODEL_SIDE, MODEL_SIDE), Image.Resampling.BILINEAR)
 
 
 def _batches(frames: Iterator[Image.Image]) -> Iterator[Sequence[Image.Image]]:

@@ -76,11 +76,13 @@ def spread(total: int, count: int) -> list[int]:
 
 def renditions(image: Image.Image) -> list[Image.Image]:
     """The frame as viewers show it, in RGB: where it is transparent, on white and on black."""
-    upright = ImageOps.exif_transpose(image)
+    # A copy of a large picture costs as much as shrinking it: none is made of one that is plain already.
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    upright = ImageOps.exif_transpose(image) if turned else image
     if upright.mode.startswith("I"):
         return [_eight_bits(upright)]
     if not upright.has_transparency_data:
-        return [upright.convert("RGB")]
+        return [upright if upright.mode == "RGB" and frame_count(image) == 1 else upright.convert("RGB")]
     layered = upright.convert("RGBA")
     layered.thumbnail((2 * SCORED_SIDE, 2 * SCORED_SIDE))
     return [

@@ -4,10 +4,12 @@ import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import BinaryIO
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -25,6 +27,10 @@ BYTES_PER_PIXEL = 4
 """Of a decoded frame, with what decoding it takes."""
 END_TOLERANCE = 1.0
 """Seconds by which the last frame may miss the declared end: sound is often a little longer."""
+SKIPPING = frozenset({"h264", "hevc"})
+"""Decoders that can leave out frames which no other frame refers to, and whose packets are a frame each."""
+DECODED_BEFORE = 0.2
+"""Seconds before a wanted moment in which no frame is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ def inspect_video(file: BinaryIO, format_: Format, limits: MediaLimits) -> Inspe
     """Dimensions after rotation and duration, once the first frame decodes and nothing follows the end."""
     with open_video(file, format_, limits) as video:
         _nothing_after_the_end(video)
-        frame = _frame_at(video, 0.0)
+        frame = FrameReader(video).at(0.0)
         width, height = frame.width, frame.height
         if frame.rotation % 180:
             width, height = height, width
@@ -78,9 +84,9 @@ def open_video(file: BinaryIO, format_: Format, limits: MediaLimits) -> Iterator
 def sample_frames(video: Video, count: int) -> Iterator[Image.Image]:
     """`count` frames from the first to the last, small and upright; all of them, or UndecidableError."""
     _nothing_after_the_end(video)
-    previous = None
+    previous, reader = None, FrameReader(video)
     for seconds in sample_times(video.duration, count):
-        frame = _frame_at(video, seconds)
+        frame = reader.at(seconds)
         if frame.pts != previous:
             yield _small_upright(frame)
         previous = frame.pts
@@ -136,30 +142,91 @@ def _nothing_after_the_end(video: Video) -> None:
             raise UndecidableError(Reason.DURATION_MISMATCH)
 
 
-def _frame_at(video: Video, seconds: float) -> VideoFrame:
-    """The frame that is shown at that moment, decoded from the key frame before it."""
-    shown = None
-    try:
-        _seek(video, seconds)
-        for count, frame in enumerate(video.container.decode(video.stream), 1):
-            if count > video.limits.max_frames:
+class FrameReader:
+    """The frames shown at moments, none before the last; decodes on where seeking would not be shorter."""
+
+    def __init__(self, video: Video) -> None:
+        self._video = video
+        self._frames: Iterator[VideoFrame] = iter(())
+        self._shown: VideoFrame | None = None
+        self._next: VideoFrame | None = None
+        self._may_skip_before = 0.0
+        self._last_skippable = -inf
+        self._read_up_to: int | None = None
+        """Decoding time of the last packet, in the stream's time base."""
+
+    def at(self, seconds: float) -> VideoFrame:
+        """The frame at that moment, decoded from the key frame before it; raises UndecidableError."""
+        self._may_skip_before = seconds - DECODED_BEFORE
+        try:
+            if self._is_nearer_by_seeking(seconds):
+                self._seek(seconds)
+            frame = self._read(seconds)
+            if _time(frame, self._video) < self._last_skippable:
+                self._may_skip_before = -inf
+                self._seek(seconds)
+                frame = self._read(seconds)
+        except av.FFmpegError as error:
+            raise _missing(self._video) from error
+        return _sound(frame, self._video)
+
+    def _is_nearer_by_seeking(self, seconds: float) -> bool:
+        if self._read_up_to is None:
+            return True
+        entries = self._video.stream.index_entries
+        key_frame = entries.search_timestamp(_timestamp(self._video, seconds))
+        return key_frame < 0 or entries[key_frame].timestamp > self._read_up_to
+
+    def _seek(self, seconds: float) -> None:
+        _seek(self._video, seconds)
+        self._read_up_to, self._last_skippable, self._shown = None, -inf, None
+        self._frames = self._decoded()
+        self._next = next(self._frames, None)
+
+    def _read(self, seconds: float) -> VideoFrame:
+        while self._next is not None and (self._shown is None or _time(self._next, self._video) <= seconds):
+            self._shown, self._next = self._next, next(self._frames, None)
+        if self._shown is None:
+            raise _missing(self._video)
+        if self._next is None and _time(self._shown, self._video) < seconds - END_TOLERANCE:
+            raise _missing(self._video)
+        return self._shown
+
+    def _decoded(self) -> Iterator[VideoFrame]:
+        limits, frames, skippable = self._video.limits, 0, 0
+        for packet in self._video.container.demux(self._video.stream):
+            if packet.dts is not None:
+                self._read_up_to = packet.dts
+            skippable += self._lets_skip(packet)
+            for frame in packet.decode():
+                frames += 1
+                _check_size(frame.width, frame.height, limits.max_pixels)
+                yield frame
+            if max(frames, skippable) > limits.max_frames:
                 raise UndecidableError(Reason.TOO_MANY_FRAMES)
-            _check_size(frame.width, frame.height, video.limits.max_pixels)
-            if shown is not None and _time(frame, video) > seconds:
-                return _sound(shown, video)
-            shown = frame
-    except av.FFmpegError as error:
-        raise _missing(video) from error
-    if shown is None or _time(shown, video) < seconds - END_TOLERANCE:
-        raise _missing(video)
-    return _sound(shown, video)
+
+    def _lets_skip(self, packet: "Packet[VideoStream]") -> bool:
+        """Has the decoder leave the packet's frame out where nothing refers to it and it is not wanted."""
+        context = self._video.stream.codec_context
+        skips = False
+        if context.name in SKIPPING and packet.pts is not None and packet.time_base is not None:
+            shown_at = float(packet.pts * packet.time_base) - self._video.start
+            skips = shown_at < self._may_skip_before
+            if skips:
+                self._last_skippable = max(self._last_skippable, shown_at)
+        context.skip_frame = "NONREF" if skips else "DEFAULT"
+        return skips
 
 
 def _seek(video: Video, seconds: float) -> None:
+    video.container.seek(_timestamp(video, seconds), stream=video.stream)
+
+
+def _timestamp(video: Video, seconds: float) -> int:
     time_base = video.stream.time_base
     if time_base is None:
         raise UndecidableError(Reason.NO_DURATION)
-    video.container.seek(int((video.start + seconds) / time_base), stream=video.stream)
+    return int((video.start + seconds) / time_base)
 
 
 def _time(frame: VideoFrame, video: Video) -> float:

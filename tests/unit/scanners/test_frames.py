@@ -3,6 +3,8 @@
 import io
 from itertools import pairwise
 
+import av
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,6 +82,55 @@ def test_frames_after_the_only_key_frame_are_seen() -> None:
 
     assert len(frames) == 10
     assert [centre(frame)[0] > 200 and centre(frame)[1] < 60 for frame in frames] == [False] * 9 + [True]
+
+
+def moving(rate: int, key_frames: int) -> bytes:
+    """An MP4 of 8 seconds of which no two frames are alike, and most are such that no other needs them."""
+    options = {"g": str(key_frames), "bf": "3", "b_strategy": "0", "sc_threshold": "0"}
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as output:
+        stream = output.add_stream("libx264", rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(8 * rate):
+            output.mux(
+                stream.encode(av.VideoFrame.from_ndarray(np.asarray(samples.picture(hue=number % 256))))
+            )
+        output.mux(stream.encode())
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("rate", [1, 25])
+@pytest.mark.parametrize("key_frames", [1, 25, 250])
+def test_sampled_frames_are_those_of_a_decoder_that_leaves_nothing_out(rate: int, key_frames: int) -> None:
+    content = moving(rate, key_frames)
+    with av.open(io.BytesIO(content), "r") as container:
+        every = [(frame.time, frame.to_ndarray()) for frame in container.decode(video=0)]
+    moments = [0.29 * step for step in range(28)]
+
+    with videos.open_video(io.BytesIO(content), FORMATS["video/mp4"], LIMITS) as video:
+        reader = videos.FrameReader(video)
+        read = [reader.at(moment).to_ndarray() for moment in moments]
+        alone = [videos.FrameReader(video).at(moment).to_ndarray() for moment in moments]
+
+    shown = [[pixels for time, pixels in every if time <= moment][-1] for moment in moments]
+    assert all(map(np.array_equal, read, shown))
+    assert all(map(np.array_equal, alone, shown))
+
+
+def test_a_video_of_one_key_frame_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    check = videos._check_size
+
+    def counted(width: int, height: int, max_pixels: int) -> None:
+        sizes.append(width)
+        check(width, height, max_pixels)
+
+    monkeypatch.setattr(videos, "_check_size", counted)
+
+    assert len(frames_of(moving(25, 250), "video/mp4", 10)) == 10
+
+    opened = 1
+    assert len(sizes) - opened <= 8 * 25
 
 
 @pytest.mark.parametrize("size", [0.9, 0.75, 0.6])

@@ -54,6 +54,19 @@ def test_the_synthetic_positive_scores_high(server: ObjectServer) -> None:
     assert scanned(server, UNSAFE_PICTURE.read_bytes(), "image/jpeg") == pytest.approx(0.92, abs=0.02)
 
 
+@pytest.mark.parametrize("name", ["china.jpg", "flower.jpg", "unsafe"])
+@pytest.mark.parametrize(("kind", "side"), [("JPEG", 3000), ("JPEG", 1200), ("JPEG", 600), ("PNG", 1200)])
+def test_decoding_at_a_fraction_scores_like_decoding_whole(
+    server: ObjectServer, name: str, kind: str, side: int
+) -> None:
+    photograph = UNSAFE if name == "unsafe" else Image.fromarray(sklearn.datasets.load_sample_image(name))
+    content = samples.saved(photograph.convert("RGB").resize((side * 4 // 3, side)), kind)
+    (whole,) = load_model(str(model_path())).classify_batch([content])
+
+    tolerance = 0.02 if kind == "JPEG" else 1e-6
+    assert scanned(server, content, f"image/{kind.lower()}") == pytest.approx(whole.nsfw, abs=tolerance)
+
+
 def test_one_unsafe_frame_is_the_score_of_an_animation(server: ObjectServer) -> None:
     content = samples.animation_with(UNSAFE, position=7, frames=8)
 
