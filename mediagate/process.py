@@ -14,7 +14,7 @@ from mediagate.topics import TopicAdmin, Topics
 
 EXIT_FAILURE = 1
 GARBAGE_THRESHOLDS = (20_000, 20, 50)
-"""Objects and collections between two collections of garbage; Python's 700 cost a fifth of the streams' time."""
+"""Objects and collections between two of them; Python's 700 objects cost a fifth of the streams' time."""
 
 
 def run_process(name: str, main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
