@@ -1,7 +1,7 @@
 """A lean client on a core of its own: every connection asks again as soon as it has its answer.
 
-`python -m benchmarks.gateway.load PORT TOKENS SECONDS` writes its Load as JSON to standard output. TOKENS is a
-file, a user and its token a line. What compiles as it runs needs a warm-up: it is as long as the measurement.
+`python -m benchmarks.gateway.load PORT TOKENS SECONDS` writes its Load as JSON to standard output. TOKENS is
+a file, a user and its token a line. It measures after a warm-up of the same length: compilers need one.
 """
 
 import asyncio
