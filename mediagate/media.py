@@ -16,6 +16,10 @@ class MediaType(StrEnum):
     VIDEO = "video"
 
 
+PLAIN_FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,200}")
+"""What most names are: nothing is to be removed from them."""
+
+
 def media_type_of(mime_type: str) -> MediaType:
     """The media type of a MIME type; raises ValueError for anything but image/* and video/*."""
     main = mime_type.partition("/")[0]
@@ -29,6 +33,11 @@ def safe_file_name(name: str) -> str:
 
     Raises ValueError where nothing is left.
     """
+    return name if PLAIN_FILE_NAME.fullmatch(name) else cleaned(name)
+
+
+def cleaned(name: str) -> str:
+    """The same, whatever the name is."""
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
     printable = "".join(
         char for char in last if unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}

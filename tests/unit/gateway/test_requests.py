@@ -13,7 +13,7 @@ from gateway.models import CompletionRequest, UploadRequest
 from gateway.problems import ProblemError
 from gateway.requests import parse, traceparent
 from gateway.uploads import UploadRules, fingerprint, temp_key
-from mediagate.media import MediaType
+from mediagate.media import PLAIN_FILE_NAME, MediaType, cleaned, safe_file_name
 
 RULES = UploadRules(
     frozenset({"image/jpeg", "image/png", "video/mp4"}), {MediaType.IMAGE: 1000, MediaType.VIDEO: 5000}
@@ -220,3 +220,8 @@ def test_a_hash_is_stored_in_lower_case() -> None:
     digest = hashlib.sha256(b"x").hexdigest()
 
     assert request(sha256_hash=digest.upper()).sha256_hash == digest
+
+
+@given(st.from_regex(PLAIN_FILE_NAME, fullmatch=True))
+def test_a_plain_file_name_is_what_cleaning_leaves_of_it(name: str) -> None:
+    assert safe_file_name(name) == cleaned(name)
