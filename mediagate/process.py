@@ -14,10 +14,15 @@ from mediagate.topics import TopicAdmin, Topics
 EXIT_FAILURE = 1
 
 
-def run_process(name: str, main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+def run_process(
+    name: str,
+    main: Callable[[asyncio.Event], Awaitable[None]],
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> int:
     """Runs `main`, whose event is set by SIGTERM and SIGINT; a failure is one line and exit code 1."""
     try:
-        asyncio.run(with_signals(main))
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(with_signals(main))
     except MediagateError as error:
         sys.stderr.write(f"mediagate {name}: {error}\n")
         return EXIT_FAILURE
