@@ -1,6 +1,7 @@
 """Wires the gateway, starts it, and ends it when asked to."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
+import uvloop
 from aiohttp import web
 
 from gateway.auth import Authenticator, PublishedKeys, signing_keys
@@ -44,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 def main() -> int:
     """Runs the gateway until SIGTERM or SIGINT; one line on standard error where it cannot start."""
-    return run_process("gateway", serve)
+    return run_process("gateway", serve, uvloop.new_event_loop)
 
 
 async def serve(stopping: asyncio.Event) -> None:
@@ -57,6 +59,7 @@ async def serve(stopping: asyncio.Event) -> None:
         runner = web.AppRunner(app, **SERVER_OPTIONS)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
+        gc.freeze()  # what there is now stays for good: collecting garbage need not look at it
         address = await _listen(runner, settings.host, settings.port)
         log.info("listening", url=f"http://{address}")
         await stopping.wait()

@@ -1,10 +1,9 @@
-"""Bearer tokens: who calls, and whom the caller may act for."""
+"""Bearer tokens: verified by PyJWT, and who calls by them."""
 
 import asyncio
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ import jwt
 from jwt.types import Options
 from pydantic import TypeAdapter, ValidationError
 
+from gateway.callers import Caller, RememberedCallers
 from gateway.problems import ProblemError
 from mediagate.errors import ConfigurationError, TransientError
 from mediagate.events import Identifier
@@ -22,18 +22,6 @@ SERVICE_ROLE = "service"
 SUBJECT: TypeAdapter[str] = TypeAdapter(Identifier)
 JWKS_TIMEOUT = 5.0
 JWKS_THREADS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Whom a valid token names."""
-
-    subject: str
-    is_service: bool
-
-    def may_act_for(self, user_id: str) -> bool:
-        """Whether what belongs to the user is the caller's to see and change."""
-        return self.is_service or self.subject == user_id
 
 
 class UnauthorizedError(ProblemError):
@@ -104,8 +92,15 @@ class PublishedKeys:
 class Authenticator:
     """Turns an Authorization header into a Caller."""
 
-    def __init__(self, keys: SigningKeys, audience: str | None = None, issuer: str | None = None) -> None:
+    def __init__(
+        self,
+        keys: SigningKeys,
+        audience: str | None = None,
+        issuer: str | None = None,
+        remembered: RememberedCallers | None = None,
+    ) -> None:
         self._keys = keys
+        self._remembered = remembered or RememberedCallers()
         self._audience = audience
         self._issuer = issuer
         required = ["exp", "sub"]
@@ -118,12 +113,18 @@ class Authenticator:
         match = BEARER.fullmatch(authorization or "")
         if match is None:
             raise UnauthorizedError("a bearer token is needed: Authorization: Bearer <JWT>")
+        return self._remembered.caller_of(match[1]) or await self._verified(match[1])
+
+    async def _verified(self, token: str) -> Caller:
         try:
-            return _caller(await self._claims(match[1]))
+            claims = await self._claims(token)
+            caller, expires_at = _caller(claims), float(claims["exp"])
         except jwt.ExpiredSignatureError as error:
             raise UnauthorizedError("the token has expired") from error
         except (jwt.PyJWTError, ValidationError, RecursionError, ValueError, OverflowError) as error:
             raise UnauthorizedError("the token is not valid here") from error
+        self._remembered.remember(token, caller, expires_at)
+        return caller
 
     async def _claims(self, token: str) -> dict[str, Any]:
         return jwt.decode(

@@ -1,17 +1,22 @@
 """Rows of `media_jobs` as the gateway reads and writes them."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from mediagate.database import load_queries
+from gateway.groups import Grouped
+from mediagate.database import load_queries, meanings
+from mediagate.errors import StopError
 from mediagate.jobs import Acceptance, State
 
+INSERT_DEADLINE = 15.0
 QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
 
 
@@ -34,6 +39,21 @@ class Job:
         """The job in a row of all columns."""
         values = {field.name: row[field.name] for field in fields(cls)}
         return cls(**{**values, "state": State(row["state"])})
+
+    @classmethod
+    def from_new(cls, job: "NewJob") -> "Job":
+        """The job that a row which was made just now is."""
+        return cls(
+            media_id=job.media_id,
+            user_id=job.user_id,
+            file_size=job.file_size,
+            sha256=job.sha256,
+            bucket=job.bucket,
+            key=job.key,
+            state=State.AWAITING_UPLOAD,
+            decision=None,
+            request_fingerprint=job.request_fingerprint,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +78,28 @@ class NewJob:
     url_expires_at: datetime
 
 
+COLUMNS = tuple(field.name for field in fields(NewJob))
+VALUES = attrgetter(*COLUMNS)
+
+
 class Jobs:
     """The table; calls raise `mediagate.database.UNAVAILABLE` where the server is away."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
+        self._inserts = Grouped(self._insert_group)
 
     async def insert(self, job: NewJob) -> Job:
         """Makes the row, or returns the one that this caller made under the same idempotency key."""
-        values = {field.name: getattr(job, field.name) for field in fields(job)}
-        row = await QUERIES.insert_job(self._pool, **values)
-        if row is None:
-            row = await QUERIES.job_by_idempotency_key(
-                self._pool, caller=job.caller, idempotency_key=job.idempotency_key
-            )
+        try:
+            made = await self._inserts.do(job)
+        except StopError:  # of one row of the group, or of more: each finds out alone
+            (made,) = await self._insert_all([job])
+        if made:
+            return Job.from_new(job)
+        row = await QUERIES.job_by_idempotency_key(
+            self._pool, caller=job.caller, idempotency_key=job.idempotency_key
+        )
         return Job.from_row(row)
 
     async def renew_url(self, media_id: UUID, expires_at: datetime) -> None:
@@ -106,3 +134,16 @@ class Jobs:
     async def ping(self) -> None:
         """Asks the server for anything."""
         await QUERIES.ping(self._pool)
+
+    async def _insert_group(self, jobs: Sequence[NewJob]) -> Sequence[bool]:
+        with meanings():
+            async with asyncio.timeout(INSERT_DEADLINE):
+                return await self._insert_all(jobs)
+
+    async def _insert_all(self, jobs: Sequence[NewJob]) -> Sequence[bool]:
+        """Commits all rows or none; says of each whether it was made."""
+        # All processes take the locks of idempotency keys in one order: no two wait for each other.
+        ordered = sorted(jobs, key=lambda job: (job.caller, job.idempotency_key or ""))
+        columns = dict(zip(COLUMNS, zip(*map(VALUES, ordered), strict=True), strict=True))
+        made = {row["media_id"] async for row in QUERIES.insert_jobs(self._pool, **columns)}
+        return [job.media_id in made for job in jobs]

@@ -4,12 +4,14 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from http import HTTPStatus
 from uuid import uuid4
 
 import asyncpg
 import structlog
 from aiohttp import web
+from prometheus_client import Counter, Histogram
 
 from gateway.problems import RETRY_LATER, ProblemError, problem_response
 from mediagate.database import UNAVAILABLE
@@ -22,6 +24,7 @@ REQUEST_DEADLINE = 30.0
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 REQUEST_ID_KEY = web.RequestKey("request_id", str)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+MOST_SERIES = 1000
 AWAY = (TransientError, StopError, asyncpg.InsufficientResourcesError, *UNAVAILABLE)
 """What a dependency that is away, overloaded or refuses us makes a request fail with."""
 
@@ -34,14 +37,16 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     request_id = _request_id(request)
     request[REQUEST_ID_KEY] = request_id
     started = time.perf_counter()
-    with structlog.contextvars.bound_contextvars(request_id=request_id):
-        response = await handler(request)
-        seconds = time.perf_counter() - started
-        response.headers["X-Request-ID"] = request_id
-        method, route = _method(request), _route(request)
-        HTTP_REQUESTS.labels(method, route, str(response.status)).inc()
-        HTTP_SECONDS.labels(method, route).observe(seconds)
-        log.info("request", method=method, route=route, status=response.status, seconds=round(seconds, 6))
+    # Nobody has to take it away: aiohttp gives every request a task, and so a context, of its own.
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    response = await handler(request)
+    seconds = time.perf_counter() - started
+    response.headers["X-Request-ID"] = request_id
+    method, route = _method(request), _route(request)
+    requests, duration = _metrics(method, route, response.status)
+    requests.inc()
+    duration.observe(seconds)
+    log.info("request", method=method, route=route, status=response.status, seconds=round(seconds, 6))
     return response
 
 
@@ -66,6 +71,11 @@ async def explain_failures(request: web.Request, handler: Handler) -> web.Stream
         log.exception("request failed")
         problem = ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed unexpectedly")
     return problem_response(problem, request[REQUEST_ID_KEY])
+
+
+@lru_cache(MOST_SERIES)
+def _metrics(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return HTTP_REQUESTS.labels(method, route, str(status)), HTTP_SECONDS.labels(method, route)
 
 
 def _problem_of(error: web.HTTPException) -> ProblemError:

@@ -1,15 +1,18 @@
--- name: insert_job(media_id, user_id, file_name, file_size, mime_type, sha256, md5, linked_to_type, linked_to_id, bucket, key, caller, idempotency_key, request_fingerprint, created_at, url_expires_at)^
--- A new job; no row where the caller used the idempotency key before.
+-- name: insert_jobs(media_id, user_id, file_name, file_size, mime_type, sha256, md5, linked_to_type, linked_to_id, bucket, key, caller, idempotency_key, request_fingerprint, created_at, url_expires_at)
+-- New jobs, each argument their column; no row where the caller used the idempotency key before.
 insert into media_jobs (
     media_id, user_id, file_name, file_size, mime_type, sha256, md5, linked_to_type, linked_to_id,
-    bucket, key, state, caller, idempotency_key, request_fingerprint, created_at, url_expires_at
-) values (
-    :media_id, :user_id, :file_name, :file_size, :mime_type, :sha256, :md5, :linked_to_type, :linked_to_id,
-    :bucket, :key, 'awaiting_upload', :caller, :idempotency_key, :request_fingerprint, :created_at,
-    :url_expires_at
+    bucket, key, caller, idempotency_key, request_fingerprint, created_at, url_expires_at, state
 )
+select job.*, 'awaiting_upload'
+from unnest(
+    :media_id::uuid[], :user_id::text[], :file_name::text[], :file_size::bigint[], :mime_type::text[],
+    :sha256::text[], :md5::text[], :linked_to_type::text[], :linked_to_id::text[], :bucket::text[],
+    :key::text[], :caller::text[], :idempotency_key::text[], :request_fingerprint::text[],
+    :created_at::timestamptz[], :url_expires_at::timestamptz[]
+) as job
 on conflict (caller, idempotency_key) do nothing
-returning *;
+returning media_id;
 
 -- name: job_by_idempotency_key(caller, idempotency_key)^
 -- The job that a caller asked for under this key.

@@ -29,6 +29,8 @@ async def read_json(request: web.Request) -> bytes:
             headers={"Accept-Post": "application/json", "Accept-Encoding": "identity"},
         )
     try:
+        if request.content.is_eof():  # all of it came with the headers: there is nothing to wait for
+            return await request.read()
         async with asyncio.timeout(BODY_TIMEOUT):
             return await request.read()
     except TimeoutError as error:

@@ -9,7 +9,8 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
-from gateway.auth import Authenticator, Caller
+from gateway.auth import Authenticator
+from gateway.callers import Caller
 from gateway.models import CompletionRequest, ReadinessAnswer, UploadRequest
 from gateway.problems import ProblemError
 from gateway.readiness import Check, missing_dependencies

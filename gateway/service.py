@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from gateway.auth import Caller
+from gateway.callers import Caller
 from gateway.jobs import Job, Jobs, NewJob
 from gateway.models import (
     CompletionAnswer,

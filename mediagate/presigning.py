@@ -5,6 +5,7 @@ Rules: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.h
 """
 
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 BUCKETS = 1000
+HEADER_SETS = 100
+PLAIN_KEY = re.compile(r"[A-Za-z0-9_.~/-]+")
 DAYS = 2
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -58,16 +61,17 @@ class Presigner:
     ) -> str:
         """The URL; whoever uses it must send exactly these headers."""
         address, credentials = self._address(bucket), self._credentials.get_frozen_credentials()
-        moment = self._now().strftime("%Y%m%dT%H%M%SZ")
+        moment = _moment(self._now().replace(microsecond=0))
         day = self._day(credentials.access_key, credentials.secret_key, moment[:8])
-        signed = {"host": address.host} | {name.lower(): value for name, value in (headers or {}).items()}
-        names = sorted(signed)
+        headers = headers or {}
+        names, places, quoted_names = _signed_names(tuple(headers))
+        values = (address.host, *headers.values())
         query = f"{day.query}&X-Amz-Date={moment}&X-Amz-Expires={int(expires.total_seconds())}"
-        signed_names = f"&X-Amz-SignedHeaders={'%3B'.join(names)}"
+        signed_names = f"&X-Amz-SignedHeaders={quoted_names}"
         token = f"&X-Amz-Security-Token={_quote(credentials.token)}" if credentials.token else ""
-        path = address.path + quote(key, safe="/~")
+        path = address.path + (key if PLAIN_KEY.fullmatch(key) else quote(key, safe="/~"))
         lines = [method, path, query + token + signed_names]
-        lines += [f"{name}:{' '.join(signed[name].split())}" for name in names]
+        lines += [f"{name}:{' '.join(values[at].split())}" for name, at in zip(names, places, strict=True)]
         request = "\n".join([*lines, "", ";".join(names), "UNSIGNED-PAYLOAD"])
         to_sign = f"{ALGORITHM}\n{moment}\n{day.scope}\n{sha256(request.encode()).hexdigest()}"
         signature = _hmac(day.key, to_sign).hex()
@@ -88,6 +92,20 @@ class Presigner:
             key = _hmac(key, part)
         credential = _quote(f"{access_key}/{scope}")
         return Day(scope, f"X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={credential}", key)
+
+
+@lru_cache(1)
+def _moment(second: datetime) -> str:
+    return second.strftime("%Y%m%dT%H%M%SZ")
+
+
+@lru_cache(HEADER_SETS)
+def _signed_names(headers: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[int, ...], str]:
+    """The names as they are sorted, the places that they had after `host`, and the names as in the query."""
+    lower = ["host", *(name.lower() for name in headers)]
+    places = tuple(sorted(range(len(lower)), key=lower.__getitem__))
+    names = tuple(lower[place] for place in places)
+    return names, places, "%3B".join(names)
 
 
 def _hmac(key: bytes, text: str) -> bytes:

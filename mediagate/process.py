@@ -17,12 +17,17 @@ GARBAGE_THRESHOLDS = (20_000, 20, 50)
 """Objects and collections between two of them; Python's 700 objects cost a fifth of the streams' time."""
 
 
-def run_process(name: str, main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+def run_process(
+    name: str,
+    main: Callable[[asyncio.Event], Awaitable[None]],
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> int:
     """Runs `main`, whose event is set by SIGTERM and SIGINT; a failure is one line and exit code 1."""
     gc.freeze()  # what was loaded stays
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     try:
-        asyncio.run(with_signals(main))
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(with_signals(main))
     except MediagateError as error:
         sys.stderr.write(f"mediagate {name}: {error}\n")
         return EXIT_FAILURE

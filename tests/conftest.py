@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import asyncpg
 import boto3
+import hypothesis
 import pytest
 import stamina
 import yaml
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 
 pytest.register_assert_rewrite("tests.faults.proof")
+
+hypothesis.settings.register_profile("tests", deadline=None)  # no test is about time that really passes
+hypothesis.settings.load_profile("tests")
 
 os.environ["MODAL_CONFIG_PATH"] = "/nonexistent"  # read once, when modal is imported: nobody's own account
 

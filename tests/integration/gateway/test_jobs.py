@@ -1,6 +1,8 @@
 """What a repeated, concurrent, foreign or owed request does to the rows."""
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
@@ -8,7 +10,7 @@ import pytest
 
 from gateway.app import create_app
 from gateway.auth import Authenticator, SharedSecret
-from gateway.jobs import Jobs
+from gateway.jobs import Job, Jobs, NewJob
 from mediagate.database import connect
 from mediagate.metrics import EVENTS_OWED
 from mediagate.publisher import KafkaPublisher
@@ -31,6 +33,28 @@ async def count_rows(pool: "Pool[asyncpg.Record]") -> int:
 
 async def set_state(pool: "Pool[asyncpg.Record]", media_id: UUID, state: str) -> None:
     await pool.execute("update media_jobs set state = $2 where media_id = $1", media_id, state)
+
+
+def new_job(number: int) -> NewJob:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return NewJob(
+        media_id=UUID(int=number),
+        user_id="alice",
+        file_name=f"{number}.jpg",
+        file_size=5,
+        mime_type="image/jpeg",
+        sha256="ab" * 32,
+        md5="cd" * 16,
+        linked_to_type="post",
+        linked_to_id="post-1",
+        bucket="media-temp",
+        key=f"uploads/{number}",
+        caller="alice",
+        idempotency_key=None,
+        request_fingerprint="f",
+        created_at=now,
+        url_expires_at=now,
+    )
 
 
 class TestIdempotencyKey:
@@ -97,6 +121,42 @@ class TestIdempotencyKey:
         status, again = await alice.post("/media/request-upload", body, **KEY)
 
         assert (status, again) == (201, {"media_id": first["media_id"], "upload": None})
+
+
+class TestGroups:
+    """Rows of concurrent requests are committed together."""
+
+    async def test_a_bad_row_does_not_fail_the_others(self, pool: "Pool[asyncpg.Record]") -> None:
+        jobs = Jobs(pool)
+        wanted = [new_job(number) for number in range(10)]
+        wanted[4] = replace(wanted[4], file_size=0)  # against a check of the table
+        wanted[7] = replace(wanted[7], file_size=2**70)  # not even sent
+
+        made = await asyncio.gather(*map(jobs.insert, wanted), return_exceptions=True)
+
+        failed = [number for number, each in enumerate(made) if isinstance(each, asyncpg.PostgresError)]
+        assert failed == [4, 7]
+        assert {each.media_id for each in made if isinstance(each, Job)} == {
+            each.media_id for number, each in enumerate(wanted) if number not in failed
+        }
+        assert await count_rows(pool) == 8
+
+    async def test_keys_of_one_group_are_told_apart(self, pool: "Pool[asyncpg.Record]") -> None:
+        jobs = Jobs(pool)
+        keys = ["b", None, "a", "b", None, "a", "c"]
+        wanted = [replace(new_job(n), idempotency_key=key) for n, key in enumerate(keys)]
+
+        made = await asyncio.gather(*map(jobs.insert, wanted))
+
+        assert [wanted.index(next(w for w in wanted if w.media_id == m.media_id)) for m in made] == [
+            0, 1, 2, 0, 4, 2, 6
+        ]  # fmt: skip
+        assert await count_rows(pool) == 5
+
+    async def test_a_made_job_is_what_its_row_says(self, pool: "Pool[asyncpg.Record]") -> None:
+        jobs = Jobs(pool)
+        made = await jobs.insert(new_job(1))
+        assert await jobs.find(made.media_id) == made
 
 
 class TestOtherTenants:

@@ -14,7 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway.auth import Authenticator, Caller, PublishedKeys, SharedSecret, UnauthorizedError
+from gateway.auth import Authenticator, PublishedKeys, SharedSecret, UnauthorizedError
+from gateway.callers import Caller
 from mediagate.errors import ConfigurationError, TransientError
 
 SECRET = "a secret of the tests that is long enough for HS256"
@@ -165,6 +166,32 @@ async def test_the_public_key_is_no_hs256_secret(secret: bytes) -> None:
 async def test_no_bearer_token_is_refused(header: str | None) -> None:
     with pytest.raises(UnauthorizedError):
         await Authenticator(SharedSecret(SECRET)).authenticate(header)
+
+
+class TestRemembered:
+    async def test_a_token_is_verified_once_and_another_one_of_the_same_user_again(self) -> None:
+        asked: list[str] = []
+
+        class Counted(SharedSecret):
+            async def key_of(self, token: str) -> str:
+                asked.append(token)
+                return await super().key_of(token)
+
+        authenticator = Authenticator(Counted(SECRET))
+        first, second = signed(), signed(role="service")
+        for token in (first, first, second):
+            await caller_of(token, authenticator)
+        assert asked == [first, second]
+        assert (await caller_of(second, authenticator)).is_service
+
+    async def test_a_known_token_with_another_signature_is_refused(self) -> None:
+        authenticator = Authenticator(SharedSecret(SECRET))
+        token = signed()
+        await caller_of(token, authenticator)
+        forged_token = token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB")
+        for _ in range(2):
+            with pytest.raises(UnauthorizedError):
+                await caller_of(forged_token, authenticator)
 
 
 class TestAudienceAndIssuer:
