@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 
 from benchmarks import machine, results
+from benchmarks.latency.bench import LatencyBenchmark, net
+from benchmarks.latency.designs import DESIGNS, MEDIAGATE, REFERENCE, Design
 from benchmarks.prepare import BUILT
 from benchmarks.results import Measurement
 from benchmarks.stream.bench import StreamBenchmark
@@ -44,6 +46,24 @@ def stream(
 
 
 @app.command()
+def latency(
+    peer: Names = None,
+    rotations: Rotations = 3,
+    seconds: Annotated[float, typer.Option(min=1, help="How long uploads are completed in each run.")] = 20,
+    rate: Annotated[float, typer.Option(min=1, help="Uploads completed a second.")] = 200,
+    file: Results = None,
+) -> None:
+    """From accepted to decided, less the window's wait; from decided to published, less S3 alone."""
+    chosen = [each for each in DESIGNS if peer is None or each.name.startswith(tuple(peer))]
+    measured = results.medians(asyncio.run(_latency(chosen, rotations, seconds, rate)))
+    notes = {f"{each.name}, to decision": each.weaker for each in DESIGNS}
+    console.print(results.table(f"Latency at {rate:,.0f} uploads a second", measured, notes))
+    if file is not None:
+        ratios = {"latency_vs_reference": _share_of_latency(measured)}
+        results.save(file, "latency", measured, ratios, machine.about_this_machine())
+
+
+@app.command()
 def page(
     file: Annotated[Path, typer.Argument(help="What --results has written.")],
     page: Annotated[Path, typer.Argument(help="Where its tables go.")] = PAGE,
@@ -72,6 +92,39 @@ async def _stream(peers: Sequence[Peer], rotations: int, events: int) -> list[Me
                 runs.append(await benchmark.run(peer, commands[peer.name]))
                 console.print(f"{rotation + 1}/{rotations}  {runs[-1].rate:>9,.0f}/s  {peer.name}")
     return runs
+
+
+async def _latency(
+    designs: Sequence[Design], rotations: int, seconds: float, rate: float
+) -> list[Measurement]:
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    commands = {each.name: each.prepare() for each in designs}
+    machine.stay_on(machine.cores()[1])
+    runs = []
+    logs = BUILT / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with Stack(BUILT / "stack") as stack:
+        benchmark = LatencyBenchmark(stack, logs, seconds, rate)
+        await benchmark.prepare()
+        for rotation in range(rotations):
+            alone = await benchmark.s3_alone()
+            console.print(f"{rotation + 1}/{rotations}  {alone.rate:>9,.0f}/s  {alone.peer}")
+            for design in (*designs[rotation % len(designs) :], *designs[: rotation % len(designs)]):
+                to_decision, to_published = await benchmark.run(design, commands[design.name])
+                runs += [to_decision, net(to_published, alone)]
+                console.print(f"{rotation + 1}/{rotations}  {to_published.rate:>9,.0f}/s  {design.name}")
+            runs.append(alone)
+    return runs
+
+
+def _share_of_latency(measured: Sequence[Measurement]) -> float | None:
+    """Our median latency, as a share of the reference's."""
+    ours, theirs = (
+        [each.p50_ms for each in measured if each.peer.startswith(f"{design.name},")]
+        for design in (MEDIAGATE, REFERENCE)
+    )
+    known = [sum(value for value in values if value is not None) for values in (ours, theirs) if values]
+    return round(known[0] / known[1], 3) if len(known) == 2 else None
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""What a peer needs before it runs: a virtual environment of its own, or the jars of a program."""
+"""What a peer needs before it runs: an environment of its own, or the jars of a program."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,20 @@ def java_classes(folder: Path, class_path: str) -> Path:
     home = BUILT / f"{folder.name}-{digest}"
     if not (home / "complete").exists():
         _run("javac", "--release", "17", "-cp", class_path, "-d", home, *sources)
+        (home / "complete").touch()
+    return home
+
+
+def node_of(folder: Path) -> Path:
+    """A copy of the folder beside the packages of its package-lock.json; needs npm."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+    home = BUILT / f"{folder.name}-{digest}"
+    if not (home / "complete").exists():
+        home.mkdir(parents=True, exist_ok=True)
+        for path in files:
+            shutil.copy(path, home)
+        _run("npm", "ci", "--silent", "--no-audit", "--no-fund", "--prefix", home)
         (home / "complete").touch()
     return home
 
