@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MEDIA ?=
 FAULTS ?= short
-AREA ?= stream gateway engine
+AREA ?= stream latency gateway engine
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-faults test-each-fault bench up lint fmt lock clean jars

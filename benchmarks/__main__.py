@@ -12,6 +12,7 @@ from benchmarks.engine import run as engine_run
 from benchmarks.engine.bench import MODEL
 from benchmarks.gateway import peers as gateways
 from benchmarks.gateway.bench import GatewayBenchmark
+from benchmarks.latency import run as latency_run
 from benchmarks.stream import peers as streams
 from benchmarks.stream.bench import StreamBenchmark
 
@@ -38,7 +39,9 @@ def stream(
     measured = running.of_peers(partial(StreamBenchmark, events=events), streams.PEERS, peer, rotations)
     pairs = {"stream_vs_kafka_streams": "Kafka Streams", "stream_vs_aiokafka": "aiokafka"}
     ratios = running.ratios(measured, OURS, pairs)
-    running.conclude("stream", f"Stream, {events:,} uploads", measured, file, ratios, streams.PEERS)
+    running.conclude(
+        "stream", f"Stream, {events:,} uploads", measured, file, ratios, running.notes(streams.PEERS)
+    )
 
 
 @app.command()
@@ -50,7 +53,25 @@ def gateway(
     ratios = running.ratios(
         measured, OURS, {"gateway_vs_express": "Express", "gateway_vs_fastapi": "FastAPI"}
     )
-    running.conclude("gateway", "Gateway, request-upload", measured, file, ratios, gateways.PEERS)
+    running.conclude(
+        "gateway", "Gateway, request-upload", measured, file, ratios, running.notes(gateways.PEERS)
+    )
+
+
+@app.command()
+def latency(
+    peer: Names = None,
+    rotations: Rotations = 3,
+    seconds: Annotated[float, typer.Option(min=1, help="How long uploads are completed in each run.")] = 20,
+    rate: Annotated[float, typer.Option(min=1, help="Uploads completed a second.")] = 200,
+    file: Results = None,
+) -> None:
+    """From accepted to decided, less the window's wait; from decided to published, less S3 alone."""
+    make = partial(latency_run.Latency, names=peer, seconds=seconds, rate=rate)
+    measured = running.alone(make, rotations)
+    ratios = {"latency_vs_reference": latency_run.share_of_reference(measured)}
+    title = f"Latency at {rate:,.0f} uploads a second"
+    running.conclude("latency", title, measured, file, ratios, latency_run.notes())
 
 
 @app.command()

@@ -62,16 +62,21 @@ def ratios(measured: Sequence[Measurement], ours: str, theirs: Mapping[str, str]
     return {name: results.ratio(measured, ours, peer) for name, peer in theirs.items()}
 
 
+def notes(peers: Sequence[Peer]) -> dict[str, str]:
+    """What each promises less."""
+    return {each.name: each.weaker for each in peers}
+
+
 def conclude(
     area: str,
     title: str,
     measured: Sequence[Measurement],
     file: Path | None,
     ratios: Mapping[str, float | None],
-    peers: Sequence[Peer] = (),
+    notes: Mapping[str, str] | None = None,
 ) -> None:
     """Shows an area's figures, and saves them where a file is named."""
-    console.print(results.table(title, measured, {each.name: each.weaker for each in peers}))
+    console.print(results.table(title, measured, notes or {}))
     if file is not None:
         results.save(file, area, measured, ratios, machine.about_this_machine())
 

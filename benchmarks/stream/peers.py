@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.prepare import jars_of, java_classes, python_of
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 KAFKA_STREAMS = HERE / "kafka_streams"
 HEAP = "-Xmx512m"
 
@@ -30,8 +31,8 @@ def _mediagate() -> Command:
     return [sys.executable, "-m", "benchmarks.stream.mediagate_worker"]
 
 
-def _python(folder: str) -> Callable[[], Command]:
-    return lambda: [python_of(HERE / folder), HERE / folder / "main.py"]
+def _python(folder: str, module: str = "main", *arguments: str) -> Callable[[], Command]:
+    return lambda: [python_of(HERE / folder), "-m", f"benchmarks.stream.{folder}.{module}", *arguments]
 
 
 def _kafka_streams() -> Command:
@@ -41,11 +42,28 @@ def _kafka_streams() -> Command:
 
 
 LESS = "no CloudEvents checks, policy, brakes, dead letters or metrics"
+IN_PYTHON = {"PYTHONPATH": str(ROOT)}
 
 PEERS = (
     Peer("mediagate", _mediagate, environment={"EXAMINED": "no"}, ours=True),
     Peer("mediagate, with its stores", _mediagate, environment={"EXAMINED": "yes"}, ours=True),
-    Peer("aiokafka", _python("aiokafka_loop"), LESS),
+    Peer("aiokafka", _python("aiokafka_loop"), LESS, IN_PYTHON),
+    Peer("aiokafka, in flight", _python("aiokafka_loop", "in_flight"), LESS, IN_PYTHON),
+    Peer("confluent-kafka", _python("confluent_loop"), LESS, IN_PYTHON | {"IN_FLIGHT": "1"}),
+    Peer("confluent-kafka, in flight", _python("confluent_loop"), LESS, IN_PYTHON | {"IN_FLIGHT": "8"}),
     Peer("Kafka Streams", _kafka_streams, LESS, {"GUARANTEE": "at_least_once"}),
     Peer("Kafka Streams, exactly once", _kafka_streams, LESS, {"GUARANTEE": "exactly_once_v2"}),
+    Peer("FastStream", _python("faststream_batch"), LESS, IN_PYTHON),
+    Peer(
+        "Quix Streams",
+        _python("quix_streams"),
+        f"{LESS}; events one at a time, so that a scanner gets no windows",
+        IN_PYTHON,
+    ),
+    Peer(
+        "Faust",
+        _python("faust_take", "main", "worker", "-l", "warn", "--without-web"),
+        f"{LESS}; the producer is not idempotent; a window that fails is committed all the same",
+        IN_PYTHON,
+    ),
 )

@@ -1,12 +1,12 @@
 """A plain aiokafka consumer and producer: windows of 50, acknowledged by the broker, then committed."""
 
 import asyncio
-import json
 import os
 import signal
-import time
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from benchmarks.stream.decision import headers_of, value_of
 
 WINDOW = 50
 WAIT_MS = 1000
@@ -31,34 +31,9 @@ async def main() -> None:
             window = [record for records in found.values() for record in records]
             futures = []
             for record in window:
-                upload = json.loads(record.value)
-                headers = dict(record.headers)
-                decision = {
-                    "media_id": upload["media_id"],
-                    "outcome": "approved",
-                    "reasons": [],
-                    "scores": {"nsfw": 0.01},
-                    "scanner": "stub",
-                    "upload": upload,
-                }
-                cause = headers["ce_id"]
-                futures.append(
-                    await producer.send(
-                        output,
-                        json.dumps(decision).encode(),
-                        key=record.key,
-                        headers=[
-                            ("ce_specversion", b"1.0"),
-                            ("ce_id", b"decision-" + cause),
-                            ("ce_type", b"mediagate.approved.v1"),
-                            ("ce_source", b"/peer"),
-                            ("ce_time", str(time.time()).encode()),
-                            ("ce_subject", record.key),
-                            ("ce_causationid", cause),
-                            ("content-type", b"application/json"),
-                        ],
-                    )
-                )
+                headers = headers_of(dict(record.headers)["ce_id"], record.key)
+                sent = await producer.send(output, value_of(record.value), key=record.key, headers=headers)
+                futures.append(sent)
             await asyncio.gather(*futures)
             await consumer.commit(
                 {
