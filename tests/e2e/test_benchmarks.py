@@ -35,5 +35,7 @@ def test_a_small_run_of_the_gateway(tmp_path: Path) -> None:
 
 def test_a_small_run_of_the_engine(tmp_path: Path) -> None:
     results = run_of(tmp_path, "engine", "--images", "4", "--videos", "1", "--seconds", "2")
-    assert len([*results["areas"]["engine"], *results["areas"]["video"]]) == 6
+    rows = [*results["areas"]["engine"], *results["areas"]["video"]]
+    assert len(rows) == 6
+    assert all(row["cpu_seconds_per_10k"] > 0 for row in rows)
     assert results["ratios"]["engine_vs_model"] > 0
