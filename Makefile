@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MEDIA ?=
 FAULTS ?= short
-AREA ?= stream latency gateway engine
+AREA ?= stream latency gateway engine sweep replay backlog workers
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-faults test-each-fault bench up lint fmt lock clean jars

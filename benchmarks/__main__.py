@@ -13,6 +13,9 @@ from benchmarks.engine.bench import MODEL
 from benchmarks.gateway import peers as gateways
 from benchmarks.gateway.bench import GatewayBenchmark
 from benchmarks.latency import run as latency_run
+from benchmarks.recovery.bench import SweepBenchmark
+from benchmarks.replay.bench import ReplayBenchmark
+from benchmarks.scale.bench import Backlog, Workers
 from benchmarks.stream import peers as streams
 from benchmarks.stream.bench import StreamBenchmark
 
@@ -87,6 +90,38 @@ def engine(
     ratios = running.ratios(of_pictures, of_pictures[0].peer, {"engine_vs_model": MODEL})
     running.conclude("engine", f"Engine, {images:,} images, a second and core", of_pictures, file, ratios)
     running.conclude("video", "Engine, seconds of video, a second and core", of_videos, file, {})
+
+
+@app.command()
+def sweep(rotations: Rotations = 3, owed: Events = 100_000, file: Results = None) -> None:
+    """Owed rows swept by a worker that decides on live uploads meanwhile."""
+    measured = running.alone(partial(SweepBenchmark, owed=owed), rotations)
+    running.conclude("sweep", f"Sweep of {owed:,} owed rows", measured, file, {})
+
+
+@app.command()
+def replay(rotations: Rotations = 3, events: Events = 200_000, file: Results = None) -> None:
+    """`mediagate replay` of a topic: what it selects a second, and what it publishes."""
+    measured = running.alone(partial(ReplayBenchmark, events=events), rotations)
+    running.conclude("replay", f"Replay of {events:,} events", measured, file, {})
+
+
+@app.command()
+def backlog(rotations: Rotations = 1, events: Events = 1_000_000, file: Results = None) -> None:
+    """One worker on a long backlog: its rate and its memory as it goes on."""
+    measured = running.alone(partial(Backlog, events=events), rotations)
+    grown = {"backlog_rss_growth": round(measured[-1].peak_rss_mib / measured[0].peak_rss_mib, 3)}
+    running.conclude("backlog", f"Backlog of {events:,} uploads", measured, file, grown)
+
+
+@app.command()
+def workers(rotations: Rotations = 3, events: Events = 100_000, file: Results = None) -> None:
+    """One, two and four workers that share a topic: CPU per upload."""
+    measured = running.alone(partial(Workers, events=events), rotations)
+    grown = measured[-1].cpu_seconds_per_10k / measured[0].cpu_seconds_per_10k
+    running.conclude(
+        "workers", f"Workers, {events:,} uploads", measured, file, {"workers_cpu_growth": round(grown, 3)}
+    )
 
 
 @app.command()

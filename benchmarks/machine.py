@@ -46,6 +46,10 @@ class Usage:
         """Bytes."""
         return max((sample.rss for sample in self.samples), default=0)
 
+    def rss_until(self, moment: float) -> int:
+        """Most bytes so far."""
+        return max((sample.rss for sample in self.samples if sample.at <= moment), default=0)
+
     def _cpu_at(self, moment: float) -> float:
         before = [sample for sample in self.samples if sample.at <= moment]
         after = [sample for sample in self.samples if sample.at > moment]
@@ -67,16 +71,45 @@ def stay_on(core: int) -> None:
     os.sched_setaffinity(0, {core})
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a command took: seconds of wall time and of CPU, bytes of memory."""
+
+    seconds: float
+    cpu: float
+    peak_rss: int
+
+
+def run_to_its_end(
+    command: Sequence[str | Path], environment: Mapping[str, str], core: int, log: Path
+) -> Ended:
+    """A command on a core; raises RuntimeError where it fails."""
+    with log.open("ab") as output:
+        started = time.monotonic()
+        process = subprocess.Popen(
+            _pinned(command, core),
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{command[0]} failed: {log}")
+    return Ended(time.monotonic() - started, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+
+
 @contextmanager
 def running(
     command: Sequence[str | Path], environment: Mapping[str, str], core: int | Sequence[int], log: Path
 ) -> Iterator[Usage]:
     """A process on a core or several, ended at the end; its usage grows meanwhile."""
-    cores = ",".join(map(str, [core] if isinstance(core, int) else core))
-    pinned = [shutil.which("taskset") or "taskset", "-c", cores, *map(str, command)]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            pinned, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT
+            _pinned(command, core),
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         usage, ended = Usage(), threading.Event()
         sampler = threading.Thread(target=_sample, args=(process.pid, usage, ended), daemon=True)
@@ -89,6 +122,11 @@ def running(
             ended.set()
             sampler.join()
             _end(process)
+
+
+def _pinned(command: Sequence[str | Path], core: int | Sequence[int]) -> list[str]:
+    cores = ",".join(map(str, [core] if isinstance(core, int) else core))
+    return [shutil.which("taskset") or "taskset", "-c", cores, *map(str, command)]
 
 
 def about_this_machine() -> dict[str, str | int]:

@@ -11,13 +11,17 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-COLUMNS = ("peer", "a second", "ratio", "CPU s / 10,000", "RSS MiB")
+RATIO = "ratio"
+COLUMNS = ("peer", "a second", RATIO, "CPU s / 10,000", "RSS MiB")
 LATENCIES = ("p50 ms", "p99 ms")
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One run of one peer; `rate` a second, CPU seconds per 10,000, memory in MiB, latencies in ms."""
+    """One run of one peer; `rate` a second, CPU seconds per 10,000, memory in MiB, latencies in ms.
+
+    With a `scale`, how many workers or events it is of, it is Mediagate's alone: nobody is compared.
+    """
 
     peer: str
     rate: float
@@ -25,6 +29,7 @@ class Measurement:
     peak_rss_mib: float
     p50_ms: float | None = None
     p99_ms: float | None = None
+    scale: int | None = None
 
 
 def medians(runs: Sequence[Measurement]) -> list[Measurement]:
@@ -40,6 +45,7 @@ def medians(runs: Sequence[Measurement]) -> list[Measurement]:
             median(each.peak_rss_mib for each in group),
             _median_of([each.p50_ms for each in group]),
             _median_of([each.p99_ms for each in group]),
+            group[0].scale,
         )
         for peer, group in by_peer.items()
     ]
@@ -113,7 +119,12 @@ def load(file: Path) -> dict[str, list[Measurement]]:
 
 
 def _columns(measured: Sequence[Measurement]) -> tuple[str, ...]:
-    return COLUMNS + (LATENCIES if _timed(measured) else ())
+    columns = COLUMNS + (LATENCIES if _timed(measured) else ())
+    return (
+        columns
+        if all(each.scale is None for each in measured)
+        else ("", *(each for each in columns[1:] if each != RATIO))
+    )
 
 
 def _timed(measured: Sequence[Measurement]) -> bool:
@@ -130,7 +141,7 @@ def _cells(measured: Measurement, first: Measurement) -> tuple[str, ...]:
     return (
         measured.peer,
         f"{measured.rate:,.0f}",
-        f"{first.rate / measured.rate:.2f}",
+        *([f"{first.rate / measured.rate:.2f}"] if first.scale is None else []),
         f"{measured.cpu_seconds_per_10k:.2f}",
         f"{measured.peak_rss_mib:.0f}",
         *("" if value is None else f"{value:,.1f}" for value in latencies),

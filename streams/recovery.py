@@ -1,10 +1,11 @@
 """Finds the rows that are owed something and helps them along, on one worker at a time."""
 
 import asyncio
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -28,6 +29,8 @@ SOURCE = "/mediagate/recovery"
 PUBLISH_GRACE = timedelta(seconds=15)
 """Longer than the gateway takes to publish a completion itself."""
 BATCH = 1000
+BEGINNING, NO_ID = datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0)
+"""Before every row."""
 CLOCK_SKEW = timedelta(minutes=15)
 """By which S3's clock may differ from ours: it refuses requests that differ by more."""
 
@@ -80,30 +83,27 @@ class Recovery:
         return True
 
     async def _publish_owed(self) -> None:
-        now = self._now()
-        for row in await self._rows(
-            self._queries.unpublished(self._database, before=now - PUBLISH_GRACE, batch=BATCH)
-        ):
-            await self._publish(row, attempt=1)
-            metrics.RECOVERED.labels("published").inc()
+        async for rows in self._pages(self._queries.unpublished, before=self._now() - PUBLISH_GRACE):
+            await self._publish_first(rows)
+            metrics.RECOVERED.labels("published").inc(len(rows))
 
     async def _retry_undecided(self, media_type: MediaType) -> None:
         if not await caught_up(self._settings, self._topics, media_type):
             return  # what is still on the broker is not owed: the worker will come to it
         before = self._now() - self._settings.recovery_cooldown
-        query = self._queries.undecided(
-            self._database, before=before, media_type=media_type.value, batch=BATCH
+        last = self._settings.recovery_max_attempts
+        async for rows in self._pages(self._queries.undecided, before=before, media_type=media_type.value):
+            if spent := [row for row in rows if row["attempts"] >= last]:
+                await self._give_up(spent)
+            if left := [row for row in rows if row["attempts"] < last]:
+                await self._retry(left)
+
+    async def _retry(self, rows: Sequence[Any]) -> None:
+        started = await self._rows(
+            self._queries.start_attempts(self._database, media_ids=_ids(rows), now=self._now())
         )
-        for row in await self._rows(query):
-            attempt = row["attempts"] + 1
-            if attempt > self._settings.recovery_max_attempts:
-                await self._give_up(row)
-            else:
-                await self._queries.start_attempt(
-                    self._database, media_id=row["media_id"], attempts=attempt, now=self._now()
-                )
-                await self._publish(row, attempt)
-                metrics.RECOVERED.labels("retried").inc()
+        await self._publish([(row, row["attempts"]) for row in started])
+        metrics.RECOVERED.labels("retried").inc(len(started))
 
     async def _look_for_uploads(self) -> None:
         before = self._now() - self._settings.recovery_cooldown
@@ -114,13 +114,13 @@ class Recovery:
                 await self._queries.expire(self._database, media_id=row["media_id"], now=self._now())
                 metrics.RECOVERED.labels("expired").inc()
             else:
-                await self._queries.looked_at(self._database, media_id=row["media_id"], now=self._now())
+                await self._queries.looked_at(self._database, media_ids=[row["media_id"]], now=self._now())
 
     async def _clear_late_uploads(self) -> None:
         before = self._now() - CLOCK_SKEW
         while rows := await self._rows(self._queries.ended_urls(self._database, before=before, batch=BATCH)):
             await asyncio.gather(*(self._store.delete(row["bucket"], row["key"]) for row in rows))
-            await self._queries.cleared(self._database, media_ids=[row["media_id"] for row in rows])
+            await self._queries.cleared(self._database, media_ids=_ids(rows))
 
     async def _complete(self, row: Any) -> bool:
         head = await self._store.head(row["bucket"], row["key"])
@@ -139,18 +139,27 @@ class Recovery:
             now=self._now(),
         )
         if queued is not None:
-            await self._publish(queued, attempt=1)
+            await self._publish_first([queued])
             metrics.RECOVERED.labels("completed").inc()
         return True
 
-    async def _publish(self, row: Any, attempt: int) -> None:
-        event = upload_completed(row, attempt, SOURCE, self._now())
-        await self._publisher.publish(
-            [encode(event, self._topics.upload_completed(event.data.media_type).name)]
-        )
-        await self._queries.mark_published(self._database, media_id=row["media_id"], now=self._now())
+    async def _publish_first(self, rows: Sequence[Any]) -> None:
+        await self._publish([(row, 1) for row in rows])
+        await self._queries.mark_published(self._database, media_ids=_ids(rows), now=self._now())
 
-    async def _give_up(self, row: Any) -> None:
+    async def _publish(self, attempts: Iterable[tuple[Any, int]]) -> None:
+        events = [upload_completed(row, attempt, SOURCE, self._now()) for row, attempt in attempts]
+        await self._publisher.publish(
+            [encode(event, self._topics.upload_completed(event.data.media_type).name) for event in events]
+        )
+
+    async def _give_up(self, rows: Sequence[Any]) -> None:
+        decisions = [self._exhausted(row) for row in rows]
+        await self._publisher.publish([encode(each, self._topics.held.name) for each in decisions])
+        await self._queries.looked_at(self._database, media_ids=_ids(rows), now=self._now())
+        metrics.RECOVERED.labels("given_up").inc(len(rows))
+
+    def _exhausted(self, row: Any) -> Event[Decision]:
         upload = upload_completed(row, row["attempts"], SOURCE, self._now())
         decision = Decision(
             media_id=upload.data.media_id,
@@ -159,7 +168,7 @@ class Recovery:
             reasons=("attempts_exhausted",),
         )
         kind = DECISION_TYPES[decision.outcome]
-        event = Event(
+        return Event(
             id=event_id(kind, decision.media_id, upload.id),
             type=kind,
             source=SOURCE,
@@ -168,13 +177,21 @@ class Recovery:
             data=decision,
             causation_id=upload.id,
         )
-        await self._publisher.publish([encode(event, self._topics.held.name)])
-        await self._queries.looked_at(self._database, media_id=row["media_id"], now=self._now())
-        metrics.RECOVERED.labels("given_up").inc()
 
     def _is_expired(self, row: Any) -> bool:
         age: timedelta = self._now() - row["created_at"]
         return age > self._settings.upload_expires_after
 
+    async def _pages(self, query: Callable[..., Any], **terms: Any) -> AsyncIterator[Sequence[Any]]:
+        """All rows, a batch at a time, each row once: what a batch is helped with may leave it as it is."""
+        place = {"made": BEGINNING, "media_id": NO_ID}
+        while rows := await self._rows(query(self._database, **terms, **place, batch=BATCH)):
+            yield rows
+            place = {"made": rows[-1]["created_at"], "media_id": rows[-1]["media_id"]}
+
     async def _rows(self, query: Any) -> list[Any]:
         return [row async for row in query]
+
+
+def _ids(rows: Iterable[Any]) -> list[UUID]:
+    return [row["media_id"] for row in rows]

@@ -7,20 +7,23 @@ select pg_try_advisory_lock(7261985);
 -- name: unlock()$
 select pg_advisory_unlock(7261985);
 
--- name: unpublished(before, batch)
--- Completed uploads whose event never reached Kafka: the row is the outbox.
+-- name: unpublished(before, made, media_id, batch)
+-- Completed uploads whose event never reached Kafka: the row is the outbox. From behind a place on, in the
+-- order of the index of unfinished rows.
 select * from media_jobs
 where state = 'queued' and event_published_at is null and queued_at < :before
-order by queued_at
+  and (created_at, media_id) > (:made, :media_id)
+order by created_at, media_id
 limit :batch;
 
--- name: undecided(before, media_type, batch)
--- Queued rows that no decision answered in time.
+-- name: undecided(before, media_type, made, media_id, batch)
+-- Queued rows that no decision answered in time, from behind a place on.
 select * from media_jobs
 where state = 'queued' and event_published_at is not null
   and coalesce(last_attempt_at, event_published_at) < :before
   and mime_type like :media_type || '/%'
-order by queued_at
+  and (created_at, media_id) > (:made, :media_id)
+order by created_at, media_id
 limit :batch;
 
 -- name: silent(before, batch)
@@ -30,18 +33,20 @@ where state = 'awaiting_upload' and coalesce(last_attempt_at, created_at) < :bef
 order by created_at
 limit :batch;
 
--- name: start_attempt(media_id, attempts, now)!
+-- name: start_attempts(media_ids, now)
+-- Those that are still queued.
 update media_jobs
-set attempts = :attempts, last_attempt_at = :now
-where media_id = :media_id and state = 'queued';
+set attempts = attempts + 1, last_attempt_at = :now
+where media_id = any(:media_ids) and state = 'queued'
+returning *;
 
--- name: mark_published(media_id, now)!
+-- name: mark_published(media_ids, now)!
 update media_jobs
 set event_published_at = :now, attempts = greatest(attempts, 1)
-where media_id = :media_id and event_published_at is null;
+where media_id = any(:media_ids) and event_published_at is null;
 
--- name: looked_at(media_id, now)!
-update media_jobs set last_attempt_at = :now where media_id = :media_id;
+-- name: looked_at(media_ids, now)!
+update media_jobs set last_attempt_at = :now where media_id = any(:media_ids);
 
 -- name: complete(media_id, etag, checksum_verified, now)^
 -- The same step as the gateway's upload-complete: whoever comes first makes it.

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from hashlib import md5, sha256
 from itertools import pairwise
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from mediagate.event_examples import COMPLETED_AT, UPLOAD
-from mediagate.events import Event, EventType, OutgoingRecord, encode, event_id
+from mediagate.events import Event, EventType, OutgoingRecord, UploadCompleted, encode, event_id
 from mediagate.publisher import KafkaPublisher
 
 PARTITIONS = 4
@@ -36,11 +36,19 @@ class Progress:
     decisions: int
 
 
+class Caused(NamedTuple):
+    """A record: the id of the event that it answers, and when it was written, by `time.time()`."""
+
+    cause: bytes
+    at: float
+
+
 class Broker:
     """What the harness itself asks of Kafka."""
 
-    def __init__(self, servers: str) -> None:
+    def __init__(self, servers: str, partitions: int = PARTITIONS) -> None:
         self.servers = servers
+        self._partitions = partitions
         self._admin = AIOKafkaAdminClient(bootstrap_servers=servers)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=servers, auto_offset_reset="earliest", max_poll_records=CHUNK
@@ -59,7 +67,7 @@ class Broker:
 
     async def create(self, *topics: str) -> None:
         """Makes topics, and waits until the broker leads them."""
-        await self._admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in topics])
+        await self._admin.create_topics([NewTopic(name, self._partitions, 1) for name in topics])
         async with asyncio.timeout(DEADLINE):
             while not all(map(_is_led, await self._admin.describe_topics(list(topics)))):  # noqa: ASYNC110
                 await asyncio.sleep(LOOKED_AT_EVERY)
@@ -76,7 +84,7 @@ class Broker:
 
     async def until(self, topic: str, decisions: int) -> list[Progress]:
         """How the decisions came, until there were so many."""
-        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        partitions = self._partitions_of(topic)
         seen: list[Progress] = []
         async with asyncio.timeout(DEADLINE):
             while not seen or seen[-1].decisions < decisions:
@@ -87,7 +95,7 @@ class Broker:
 
     async def faults(self, topic: str, uploads_topic: str, events: int, group: str) -> str:
         """What is wrong with the decisions and the group's offsets; empty where nothing is."""
-        causes = Counter(await self._causes(topic))
+        causes = Counter(each.cause for each in await self.caused(topic))
         committed = await self._committed(group, uploads_topic, events)
         counts = {
             "missing": events - len(causes),
@@ -96,22 +104,41 @@ class Broker:
         }
         return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
-    async def _causes(self, topic: str) -> list[bytes]:
-        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+    async def caused(self, topic: str) -> list[Caused]:
+        """The records of a topic that another event caused."""
+        partitions = self._partitions_of(topic)
         self._consumer.assign(partitions)
         await self._consumer.seek_to_beginning(*partitions)
         wanted = sum((await self._consumer.end_offsets(partitions)).values())
-        causes: list[bytes] = []
+        caused: list[Caused] = []
         async with asyncio.timeout(DEADLINE):
-            while len(causes) < wanted:
+            # A transaction's marker has an offset, too.
+            while sum([await self._consumer.position(each) for each in partitions]) < wanted:
                 found = await self._consumer.getmany(timeout_ms=1000)
-                records = (record for of_partition in found.values() for record in of_partition)
-                causes += [dict(record.headers)["ce_causationid"] for record in records]
-                # A transaction's marker has an offset, too.
-                positions = [await self._consumer.position(partition) for partition in partitions]
-                if not found and sum(positions) >= wanted:
-                    break
-        return causes
+                for record in (record for of_partition in found.values() for record in of_partition):
+                    cause = dict(record.headers).get("ce_causationid")
+                    if cause is not None:
+                        caused.append(Caused(cause, record.timestamp / 1000))
+        return caused
+
+    async def joined(self, group: str, members: int) -> None:
+        """Waits until a group has so many members, and each of them its partitions."""
+        async with asyncio.timeout(DEADLINE):
+            while not await self._is_settled(group, members):  # noqa: ASYNC110
+                await asyncio.sleep(LOOKED_AT_EVERY)
+
+    async def _is_settled(self, group: str, members: int) -> bool:
+        (response,) = await self._admin.describe_consumer_groups([group])
+        (described,) = response.to_object()["groups"]
+        joined = described["members"]
+        return (
+            described["state"] == "Stable"
+            and len(joined) == members
+            and all(each["member_assignment"] for each in joined)
+        )
+
+    def _partitions_of(self, topic: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, number) for number in range(self._partitions)]
 
     async def _committed(self, group: str, topic: str, wanted: int) -> int:
         deadline = time.monotonic() + COMMIT_PATIENCE
@@ -124,33 +151,40 @@ class Broker:
             await asyncio.sleep(LOOKED_AT_EVERY)
 
 
+def upload(number: int) -> UploadCompleted:
+    """An upload, the same one for the same number."""
+    digits = str(number).encode()
+    return UPLOAD.model_copy(
+        update={
+            "media_id": uuid5(NAMESPACE, str(number)),
+            "key": f"uploads/{number}",
+            "sha256": sha256(digits).hexdigest(),
+            "md5": md5(digits, usedforsecurity=False).hexdigest(),
+        }
+    )
+
+
+def completion(number: int) -> Event[UploadCompleted]:
+    """Its event, as the gateway's or recovery's first attempt has it."""
+    kind, data = EventType.UPLOAD_COMPLETED, upload(number)
+    name = event_id(kind, data.media_id, "1")
+    return Event(name, kind, "/benchmark", COMPLETED_AT, str(data.media_id), data)
+
+
 def uploads(topic: str, numbers: Sequence[int]) -> Iterator[OutgoingRecord]:
-    """Upload-completed events, the same ones for the same numbers."""
-    for number in numbers:
-        media_id = uuid5(NAMESPACE, str(number))
-        digits = str(number).encode()
-        data = UPLOAD.model_copy(
-            update={
-                "media_id": media_id,
-                "key": f"uploads/{number}",
-                "sha256": sha256(digits).hexdigest(),
-                "md5": md5(digits, usedforsecurity=False).hexdigest(),
-            }
-        )
-        kind = EventType.UPLOAD_COMPLETED
-        yield encode(
-            Event(event_id(kind, media_id, "1"), kind, "/benchmark", COMPLETED_AT, str(media_id), data), topic
-        )
+    """Their records."""
+    return (encode(completion(number), topic) for number in numbers)
 
 
 def rate(progress: Sequence[Progress], decisions: int) -> tuple[float, float, float]:
     """Decisions a second between the first tenth and the last twentieth, and when those were."""
-    start = _reached(progress, decisions * 0.1)
-    end = _reached(progress, decisions * 0.95)
+    start = reached(progress, decisions * 0.1)
+    end = reached(progress, decisions * 0.95)
     return decisions * MEASURED / (end - start), start, end
 
 
-def _reached(progress: Sequence[Progress], decisions: float) -> float:
+def reached(progress: Sequence[Progress], decisions: float) -> float:
+    """When there were more decisions than that."""
     for before, after in pairwise(progress):
         if before.decisions <= decisions < after.decisions:
             share = (decisions - before.decisions) / (after.decisions - before.decisions)

@@ -1,6 +1,7 @@
 """The real streams worker, nothing of which is a stub but its inspector and its scanner.
 
 `EXAMINED=no` leaves out all that looks at bytes or remembers them: HEAD, block list and known verdicts too.
+`RECOVERY=yes` has it sweep, too.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ from streams.breakers import GuardedScanner
 from streams.cases import Case, Scored
 from streams.panel import Panel
 from streams.recorded import RecordedDecisions
+from streams.recovery import Recovery
 from streams.scanning import Policies, WindowScan
 from streams.verdicts import Verdicts
 from streams.worker import StreamsWorker
@@ -120,8 +122,12 @@ async def run(stop: asyncio.Event) -> None:
             topics,
             now=_now,
         )
+        background = []
+        if os.environ.get("RECOVERY") == "yes":
+            recovery = Recovery(settings, topics, database, NothingStored(settings), publisher, now=_now)
+            background.append(asyncio.create_task(recovery.run()))
         worker = StreamsWorker(settings, topics, publisher, scan.decide, scratch, scan.is_paused)
-        await worker.run(stop)
+        await worker.run(stop, *background)
 
 
 if __name__ == "__main__":

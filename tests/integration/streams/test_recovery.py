@@ -1,7 +1,7 @@
 """What recovery finds on real rows, objects and topics, and what it leaves alone."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from mediagate.database import connect
+from mediagate.errors import TransientError
 from mediagate.events import Decision, EventType, Outcome, OutgoingRecord, UploadCompleted, decode
 from mediagate.lag import lag
 from mediagate.publisher import KafkaPublisher
@@ -105,6 +106,43 @@ async def test_publishes_a_completion_that_kafka_never_took(
     assert (await row_of(database, media_id))["event_published_at"] == NOW
     await recovery.sweep()
     assert len(publisher.records) == 1
+
+
+@pytest.mark.parametrize("published", [None, 11 * MINUTE])
+async def test_one_sweep_pays_all_that_is_owed_once_and_keeps_what_the_broker_took(
+    recovery: Recovery,
+    database: Pool,
+    settings: Settings,
+    publisher: InMemoryPublisher,
+    published: timedelta | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.recovery.BATCH", 2)
+    same = [await insert(database, settings, "queued", **queued(published)) for _ in range(3)]
+    later = [
+        await insert(database, settings, "queued", **queued(published), created_at=NOW - minutes * MINUTE)
+        for minutes in (59, 58)
+    ]
+    publish = publisher.publish
+    batches: list[int] = []
+
+    async def takes_one_batch(records: Sequence[OutgoingRecord]) -> None:
+        publisher.available = not batches
+        await publish(records)
+        batches.append(len(records))
+
+    monkeypatch.setattr(publisher, "publish", takes_one_batch)
+    with pytest.raises(TransientError):
+        await recovery.sweep()
+    assert batches == [2]
+    monkeypatch.setattr(publisher, "publish", publish)
+    publisher.available = True
+    await recovery.sweep()
+    paid = [upload_of(record).media_id for record in publisher.records]
+    if published is None:
+        assert sorted(paid) == sorted([*same, *later])
+    else:  # an attempt that has begun counts: the second batch waits for the cooldown
+        assert len(paid) == len(set(paid)) == 3
 
 
 async def test_leaves_a_completion_alone_that_the_gateway_may_still_be_publishing(
