@@ -5,19 +5,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
-import yaml
 
 from benchmarks.machine import cores, running
 from benchmarks.results import Measurement
-from benchmarks.stream.broker import Broker, rate
+from benchmarks.stream.broker import MEASURED, Broker, rate
 from benchmarks.stream.peers import Command, Peer
+from benchmarks.topics import make_topics
 from devstack.stack import Stack
 from mediagate.migrations import migrate
-from mediagate.topics import TopicAdmin, load_topics
-
-TOPICS_FILE = Path(__file__).parents[2] / "topics.yaml"
-MEASURED = 0.85
-"""Share of the decisions between the first tenth and the last twentieth."""
 
 
 class StreamBenchmark:
@@ -47,7 +42,9 @@ class StreamBenchmark:
             with tempfile.TemporaryDirectory() as scratch:
                 environment = self._environment_of(peer, name, output) | {"STATE": scratch}
                 if peer.ours:
-                    environment["TOPICS_FILE"] = str(await self._topics_file(Path(scratch), name, output))
+                    named = {"upload_completed_image": self._input, "approved": output}
+                    path = await make_topics(self._servers, Path(scratch), name, named)
+                    environment["TOPICS_FILE"] = str(path)
                 with running(command, environment, cores()[0], log) as usage:
                     progress = await broker.until(output, self._events)
                     faults = await broker.faults(output, self._input, self._events, name)
@@ -68,18 +65,6 @@ class StreamBenchmark:
             "STREAMS_GROUP": name,
             **peer.environment,
         }
-
-    async def _topics_file(self, directory: Path, name: str, output: str) -> Path:
-        declared = yaml.safe_load(TOPICS_FILE.read_text())
-        for topic in declared.values():
-            topic["name"] = f"{name}.{topic['name']}"
-        declared["upload_completed_image"]["name"] = self._input
-        declared["approved"]["name"] = output
-        path = directory / "topics.yaml"
-        path.write_text(yaml.safe_dump(declared))
-        async with TopicAdmin(self._servers) as admin:
-            await admin.apply(await admin.plan(load_topics(path)))
-        return path
 
     async def _forget_verdicts(self) -> None:
         connection = await asyncpg.connect(self._environment["DATABASE_URL"])

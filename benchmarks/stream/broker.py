@@ -24,6 +24,8 @@ CHUNK = 5000
 LOOKED_AT_EVERY = 0.05
 DEADLINE = 600.0
 COMMIT_PATIENCE = 20.0
+MEASURED = 0.85
+"""Share of the decisions between the first tenth and the last twentieth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def rate(progress: Sequence[Progress], decisions: int) -> tuple[float, float, fl
     """Decisions a second between the first tenth and the last twentieth, and when those were."""
     start = _reached(progress, decisions * 0.1)
     end = _reached(progress, decisions * 0.95)
-    return decisions * 0.85 / (end - start), start, end
+    return decisions * MEASURED / (end - start), start, end
 
 
 def _reached(progress: Sequence[Progress], decisions: float) -> float:
