@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MEDIA ?=
 FAULTS ?= short
-AREA ?= stream latency gateway engine sweep replay backlog workers
+AREA ?= stream latency gateway sinks engine sweep replay backlog workers
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-faults test-each-fault bench up lint fmt lock clean jars
@@ -28,7 +28,7 @@ test-faults: $(STAMP) jars ## Strike the whole system with all faults; FAULTS=lo
 test-each-fault: $(STAMP) jars ## Strike the whole system with each fault alone
 	@FAULTS=short $(BIN)/pytest -n 2 tests/faults/test_each_fault.py
 
-bench: $(STAMP) jars ## Measure Mediagate beside what a user would pick instead; AREA=stream is one of them
+bench: $(STAMP) jars ## Measure Mediagate beside what a user would pick instead; AREA=sinks is one of them
 	@for area in $(AREA); do \
 	    $(BIN)/python -m benchmarks $$area --results benchmarks/results/latest.json || exit 1; \
 	done

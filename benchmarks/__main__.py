@@ -16,6 +16,8 @@ from benchmarks.latency import run as latency_run
 from benchmarks.recovery.bench import SweepBenchmark
 from benchmarks.replay.bench import ReplayBenchmark
 from benchmarks.scale.bench import Backlog, Workers
+from benchmarks.sinks import peers as movers
+from benchmarks.sinks.bench import SinksBenchmark
 from benchmarks.stream import peers as streams
 from benchmarks.stream.bench import StreamBenchmark
 
@@ -29,6 +31,7 @@ Names = Annotated[
 Rotations = Annotated[int, typer.Option(min=1, help="How often each peer runs; medians are shown.")]
 Results = Annotated[Path | None, typer.Option("--results", help="Write the figures there, as JSON.")]
 Events = Annotated[int, typer.Option(min=1000, help="Uploads to decide on in each run.")]
+Objects = Annotated[int, typer.Option(min=100, help="Objects to move in each run.")]
 Seconds = Annotated[
     float, typer.Option(min=1, help="How long each run is measured, after a warm-up of as long.")
 ]
@@ -75,6 +78,16 @@ def latency(
     ratios = {"latency_vs_reference": latency_run.share_of_reference(measured)}
     title = f"Latency at {rate:,.0f} uploads a second"
     running.conclude("latency", title, measured, file, ratios, latency_run.notes())
+
+
+@app.command()
+def sinks(
+    peer: Names = None, rotations: Rotations = 3, objects: Objects = 10_000, file: Results = None
+) -> None:
+    """Approved objects of 200 KB into their permanent bucket, recorded and announced."""
+    measured = running.of_peers(partial(SinksBenchmark, objects=objects), movers.PEERS, peer, rotations)
+    ratios, notes = running.ratios(measured, OURS, {"sink_vs_copy": movers.COPY}), running.notes(movers.PEERS)
+    running.conclude("sinks", f"Sinks, {objects:,} objects", measured, file, ratios, notes)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from urllib.parse import quote
 
 import boto3
 from botocore.client import Config
@@ -16,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from mediagate.errors import MediagateError, ObjectChangedError, StopError, TransientError
 from mediagate.presigning import Presigner
+from mediagate.quick_calls import QuickCalls
 from mediagate.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ COPY_LIMIT = 5 * 2**30
 """Largest object that one CopyObject takes; above it S3 wants a multipart copy."""
 COPY_PART = 512 * 2**20
 CALL_DEADLINE = 120.0
+METADATA = "x-amz-meta-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +130,16 @@ class S3:
         self._presigner = self._public_presigner = _presigner(session, self._client)
         if self._public_client is not self._client:
             self._public_presigner = _presigner(session, self._public_client)
+        self._quick = QuickCalls(
+            self._presigner.presign, self._client.meta.endpoint_url, settings.s3_concurrency
+        )
         self._threads = ThreadPoolExecutor(settings.s3_concurrency, thread_name_prefix="s3")
         self._region = settings.aws_region
 
     def close(self) -> None:
         """Waits for the calls under way and ends the threads."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self._quick.close()
         self._client.close()
         self._public_client.close()
 
@@ -174,7 +181,7 @@ class S3:
 
     async def delete(self, bucket: str, key: str) -> None:
         """Removes an object; one that is not there is no error."""
-        await self._run(partial(self._client.delete_object, Bucket=bucket, Key=key))
+        await self._run(partial(self._delete, bucket, key))
 
     async def missing_buckets(self, names: Iterable[str]) -> list[str]:
         """Those of the buckets that are not there."""
@@ -195,22 +202,20 @@ class S3:
             raise TransientError(f"S3 does not answer: {str(error) or type(error).__name__}") from error
 
     def _head(self, bucket: str, key: str) -> ObjectHead | None:
+        if (answer := self._quick.head(bucket, key)) is not None:
+            status, headers = answer
+            return _object_head(bucket, key, headers) if status == 200 else None
         try:
             head = self._client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
         except ClientError as error:
             if _status(error) == 404:
                 return None
             raise
-        checksum = head.get("ChecksumSHA256")
-        return ObjectHead(
-            bucket=bucket,
-            key=key,
-            size=head["ContentLength"],
-            etag=head["ETag"],
-            mime_type=head.get("ContentType", ""),
-            sha256=None if checksum is None or "-" in checksum else base64.b64decode(checksum).hex(),
-            metadata=head.get("Metadata", {}),
-        )
+        return _object_head(bucket, key, head["ResponseMetadata"]["HTTPHeaders"])
+
+    def _delete(self, bucket: str, key: str) -> None:
+        if not self._quick.delete(bucket, key):
+            self._client.delete_object(Bucket=bucket, Key=key)
 
     def _bucket_exists(self, name: str) -> bool:
         try:
@@ -224,6 +229,15 @@ class S3:
     def _copy_whole(
         self, source: CopySource, bucket: str, key: str, metadata: Mapping[str, str], mime_type: str
     ) -> None:
+        headers = {
+            "content-type": mime_type,
+            "x-amz-copy-source": quote(f"{source.bucket}/{source.key}", safe="/~"),
+            "x-amz-copy-source-if-match": source.etag,
+            "x-amz-metadata-directive": "REPLACE",
+            **{f"{METADATA}{name}": value for name, value in metadata.items()},
+        }
+        if self._quick.copy(bucket, key, headers):
+            return
         self._client.copy_object(
             Bucket=bucket,
             Key=key,
@@ -263,6 +277,23 @@ class S3:
         self._client.complete_multipart_upload(
             Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
         )
+
+
+def _object_head(bucket: str, key: str, headers: Mapping[str, str]) -> ObjectHead:
+    """What an answer to HEAD says."""
+    named = {name.lower(): value for name, value in headers.items()}
+    checksum = named.get("x-amz-checksum-sha256")
+    return ObjectHead(
+        bucket=bucket,
+        key=key,
+        size=int(named["content-length"]),
+        etag=named["etag"],
+        mime_type=named.get("content-type", ""),
+        sha256=None if checksum is None or "-" in checksum else base64.b64decode(checksum).hex(),
+        metadata={
+            name.removeprefix(METADATA): value for name, value in named.items() if name.startswith(METADATA)
+        },
+    )
 
 
 def _session(settings: Settings) -> boto3.Session:

@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,7 +19,7 @@ from mediagate.topics import load_topics
 from sinks.effects import Effects
 from sinks.handler import Handler
 from sinks.readiness import Dependencies
-from sinks.records import records_of
+from sinks.records import SharedSession
 from sinks.worker import SinksWorker
 from workers.watching import exit_when_hung
 
@@ -41,10 +40,10 @@ async def run(stop: asyncio.Event) -> None:
         publisher = await stack.enter_async_context(
             KafkaPublisher(settings.kafka_bootstrap_servers, "mediagate-sinks")
         )
-        # A decision holds its connection from beginning to end; one more is for readiness.
-        connections = max(settings.database_pool_size, settings.sinks_concurrency + 1)
+        # Decisions share a connection, but each may have to wait for its lock; one more is for readiness.
+        connections = max(settings.database_pool_size, settings.sinks_concurrency + 2)
         pool = await stack.enter_async_context(await connect(str(settings.database_url), connections))
-        effects = Effects(settings, topics, partial(records_of, pool), store, publisher, now=_now)
+        effects = Effects(settings, topics, SharedSession(pool).records_of, store, publisher, now=_now)
         cap = DeadLetterCap(pool, settings.dead_letter_share, settings.dead_letter_window, now=_now)
         handler = Handler(topics, effects.carry_out, effects.override, publisher, cap)
         worker = SinksWorker(settings, topics, handler, scratch)

@@ -1,7 +1,7 @@
 """A media job as the sinks know it; pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -91,6 +91,11 @@ class Job:
         if self.ended_by is None or self.ended_by.reason is None:
             return decided
         return (f"override: {self.ended_by.reason}", *decided)
+
+    def at_end(self, state: State, row: Mapping[str, Any]) -> "Job":
+        """The job at its end, of which the row has place and time."""
+        public, report = _place(row, "destination"), _place(row, "report")
+        return replace(self, state=state, public=public, report=report, finished_at=row["finished_at"])
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Job":

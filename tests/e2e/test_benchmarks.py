@@ -33,6 +33,17 @@ def test_a_small_run_of_the_gateway(tmp_path: Path) -> None:
     assert (row["peer"], row["p50_ms"] <= row["p99_ms"]) == ("mediagate", True)
 
 
+def test_a_small_run_of_the_sinks(tmp_path: Path) -> None:
+    (row,) = run_of(tmp_path, "sinks", "--peer", "mediagate", "--objects", "100")["areas"]["sinks"]
+    assert row["peer"] == "mediagate"
+
+
+def test_a_small_run_of_the_latency(tmp_path: Path) -> None:
+    options = ["--peer", "mediagate", "--seconds", "2", "--rate", "50"]
+    rows = run_of(tmp_path, "latency", *options)["areas"]["latency"]
+    assert [row["peer"] for row in rows] == ["mediagate, to decision", "mediagate, to published", "S3 alone"]
+
+
 def test_a_small_run_of_the_engine(tmp_path: Path) -> None:
     results = run_of(tmp_path, "engine", "--images", "4", "--videos", "1", "--seconds", "2")
     rows = [*results["areas"]["engine"], *results["areas"]["video"]]

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -17,7 +16,7 @@ from mediagate.storage import S3
 from mediagate.testing.publisher import InMemoryPublisher
 from mediagate.topics import Topics, load_topics
 from sinks.effects import Effects
-from sinks.records import Records, records_of
+from sinks.records import Records, SharedSession
 from tests.integration.sinks.crashes import CrashAfter, Crashing
 from tests.integration.sinks.kafka import Kafka
 from tests.integration.sinks.scene import Scene
@@ -62,19 +61,21 @@ def now() -> Callable[[], datetime]:
 def effects(
     scene: Scene, declared: Topics, s3: S3, publisher: InMemoryPublisher, now: Callable[[], datetime]
 ) -> Effects:
-    return Effects(scene.settings, declared, partial(records_of, scene.pool), s3, publisher, now)
+    return Effects(scene.settings, declared, SharedSession(scene.pool).records_of, s3, publisher, now)
 
 
 @pytest.fixture
 def crashing(
     scene: Scene, declared: Topics, s3: S3, publisher: InMemoryPublisher, now: Callable[[], datetime]
 ) -> Crashing:
+    shared = SharedSession(scene.pool)
+
     def make(steps: int) -> Effects:
         crash = CrashAfter(steps)
 
         @asynccontextmanager
         async def records(media_id: UUID) -> AsyncIterator[Records]:
-            async with records_of(scene.pool, media_id) as real:
+            async with shared.records_of(media_id) as real:
                 yield crash.wrap(real)
 
         return Effects(scene.settings, declared, records, crash.wrap(s3), crash.wrap(publisher), now)

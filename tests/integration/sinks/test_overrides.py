@@ -362,7 +362,7 @@ async def test_who_lost_the_lock_deletes_nothing(
     @asynccontextmanager
     async def records(media_id: UUID) -> AsyncIterator[Records]:
         async with records_of(scene.pool, media_id) as real:
-            yield LosesItsSession(real._connection)
+            yield LosesItsSession(real._session)
 
     hung = Effects(scene.settings, declared, records, s3, publisher, now=lambda: NOW)
     with pytest.raises(TransientError):
