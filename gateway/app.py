@@ -1,7 +1,6 @@
 """Wires the gateway, starts it, and ends it when asked to."""
 
 import asyncio
-import gc
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -59,7 +58,6 @@ async def serve(stopping: asyncio.Event) -> None:
         runner = web.AppRunner(app, **SERVER_OPTIONS)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        gc.freeze()  # what there is now stays for good: collecting garbage need not look at it
         address = await _listen(runner, settings.host, settings.port)
         log.info("listening", url=f"http://{address}")
         await stopping.wait()
