@@ -68,8 +68,8 @@ def gateway(
 def latency(
     peer: Names = None,
     rotations: Rotations = 3,
-    seconds: Annotated[float, typer.Option(min=1, help="How long uploads are completed in each run.")] = 20,
-    rate: Annotated[float, typer.Option(min=1, help="Uploads completed a second.")] = 200,
+    seconds: Annotated[float, typer.Option(min=1, help="How long uploads are completed in each run.")] = 30,
+    rate: Annotated[float, typer.Option(min=1, help="Uploads completed a second.")] = 10,
     file: Results = None,
 ) -> None:
     """From accepted to decided, less the window's wait; from decided to published, less S3 alone."""

@@ -1,7 +1,8 @@
 """S3 alone: windows of objects, copied and deleted 16 at a time, as often as windows come.
 
-`python -m benchmarks.latency.moves UPLOADS RATE` writes a JSON line for each object: when its window came and
-when it was moved, in seconds. Then it waits to be ended.
+`python -m benchmarks.latency.moves UPLOADS RATE` signs all requests first: next to nothing but S3's own
+work is left. It writes a JSON line for each object, when its window came and when it was moved, in seconds;
+then it waits to be ended.
 """
 
 import asyncio
@@ -9,53 +10,105 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import boto3
+from botocore.client import Config
+from yarl import URL
 
 from benchmarks.latency.times import WINDOW
 from mediagate.process import run_process
 from mediagate.settings import Settings, load_settings
-from mediagate.storage import S3, CopySource
 
-MIME_TYPE = "image/jpeg"
 CONTENT = b"x" * 2048
+AT_ONCE = 16
+DEADLINE = aiohttp.ClientTimeout(total=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The requests on one object."""
+
+    put: URL
+    copy: URL
+    source: str
+    delete: URL
+
+
+class Moves:
+    """Moves objects of the temporary bucket."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def put(self, signed: Signed) -> None:
+        """Makes the object."""
+        async with self._slots:
+            await self._ask("PUT", signed.put, data=CONTENT)
+
+    async def window(self, objects: Sequence[Signed]) -> None:
+        """Moves objects that came together."""
+        came = time.time()
+        await asyncio.gather(*(self._move(each, came) for each in objects))
+
+    async def _move(self, signed: Signed, came: float) -> None:
+        async with self._slots:
+            await self._ask("PUT", signed.copy, headers={"x-amz-copy-source": signed.source})
+            await self._ask("DELETE", signed.delete)
+        times = {"media_id": signed.source, "decided": came, "published": time.time()}
+        sys.stdout.write(json.dumps(times) + "\n")
+        sys.stdout.flush()
+
+    async def _ask(self, method: str, url: URL, **options: Any) -> None:
+        async with self._session.request(method, url, **options) as answer:
+            if not answer.ok:
+                raise RuntimeError(f"S3 answers {answer.status}: {await answer.text()}")
+
+
+def sign(settings: Settings, count: int) -> list[Signed]:
+    """Requests on so many objects."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=settings.s3_endpoint_url,
+        region_name=settings.aws_region,
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+    )
+
+    def url(call: str, bucket: str, key: str, **more: str) -> URL:
+        parameters = {"Bucket": bucket, "Key": key, **more}
+        return URL(client.generate_presigned_url(call, Params=parameters), encoded=True)
+
+    signed = []
+    for key in map("alone/{}".format, range(count)):
+        source = f"{settings.temp_bucket}/{key}"
+        signed.append(
+            Signed(
+                url("put_object", settings.temp_bucket, key),
+                url("copy_object", settings.default_bucket, key, CopySource=source),
+                source,
+                url("delete_object", settings.temp_bucket, key),
+            )
+        )
+    client.close()
+    return signed
 
 
 async def run(stop: asyncio.Event) -> None:
     """Puts the objects, then moves them."""
     uploads, rate = int(sys.argv[1]), float(sys.argv[2])
-    settings = load_settings(Settings)
-    store = S3(settings)
-    for start in range(0, uploads, WINDOW):
-        numbers = range(start, min(uploads, start + WINDOW))
-        await asyncio.gather(
-            *(store.write(settings.temp_bucket, f"alone/{number}", CONTENT, MIME_TYPE) for number in numbers)
-        )
-    head = await store.head(settings.temp_bucket, "alone/0")
-    etag = head.etag if head is not None else ""
-    sources = [
-        CopySource(settings.temp_bucket, f"alone/{number}", etag, len(CONTENT)) for number in range(uploads)
-    ]
-    windows: list[asyncio.Task[None]] = []
-    first = time.time()
-    for number, start in enumerate(range(0, uploads, WINDOW)):
-        await asyncio.sleep(max(0.0, first + number * WINDOW / rate - time.time()))
-        windows.append(asyncio.create_task(_move(store, settings, sources[start : start + WINDOW])))
-    await asyncio.gather(*windows)
-    await stop.wait()
-    store.close()
-
-
-async def _move(store: S3, settings: Settings, sources: Sequence[CopySource]) -> None:
-    came = time.time()
-
-    async def move(source: CopySource) -> None:
-        await store.copy(source, settings.default_bucket, source.key, {}, MIME_TYPE)
-        await store.delete(source.bucket, source.key)
-        times = {"media_id": Path(source.key).name, "decided": came, "published": time.time()}
-        sys.stdout.write(json.dumps(times) + "\n")
-        sys.stdout.flush()
-
-    await asyncio.gather(*map(move, sources))
+    objects = sign(load_settings(Settings), uploads)
+    async with aiohttp.ClientSession(timeout=DEADLINE) as session:
+        moves = Moves(session)
+        await asyncio.gather(*map(moves.put, objects))
+        windows, first = [], time.time()
+        for start in range(0, uploads, WINDOW):
+            await asyncio.sleep(max(0.0, first + start / rate - time.time()))
+            windows.append(asyncio.create_task(moves.window(objects[start : start + WINDOW])))
+        await asyncio.gather(*windows)
+        await stop.wait()
 
 
 if __name__ == "__main__":
