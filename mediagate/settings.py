@@ -385,7 +385,7 @@ class SinksSettings(WorkerSettings):
     """The sinks worker's own."""
 
     sinks_port: Port = Field(default=3002, description="Port of the sinks worker's metrics and health")
-    sinks_concurrency: int = Field(default=16, gt=0, description="Decisions carried out at once")
+    sinks_concurrency: int = Field(default=64, gt=0, description="Decisions carried out at once")
 
 
 AnySettings = TypeVar("AnySettings", bound=BaseSettings)

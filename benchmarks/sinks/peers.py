@@ -8,7 +8,7 @@ from benchmarks.stream.peers import Command, Peer
 
 BOTO3_MOVES = Path(__file__).parent / "boto3_moves"
 CONCURRENCY = 16
-"""Moves at once; the default of SINKS_CONCURRENCY."""
+"""S3 calls at once: the default of S3_CONCURRENCY."""
 
 
 def _mediagate() -> Command:
@@ -23,7 +23,7 @@ COPY = f"boto3, {CONCURRENCY} at once"
 LESS = "no record, no event, overwrites what is there, moves bytes that nobody decided on"
 
 PEERS = (
-    Peer("mediagate", _mediagate, environment={"SINKS_CONCURRENCY": str(CONCURRENCY)}, ours=True),
+    Peer("mediagate", _mediagate, environment={"S3_CONCURRENCY": str(CONCURRENCY)}, ours=True),
     Peer(COPY, _boto3, LESS, {"CONCURRENCY": str(CONCURRENCY)}),
     Peer("boto3, one at a time", _boto3, LESS, {"CONCURRENCY": "1"}),
 )
