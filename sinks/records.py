@@ -50,7 +50,10 @@ class Session:
     @property
     def has_ended(self) -> bool:
         """Whether its locks are gone."""
-        return bool(self._connection.is_closed())
+        try:
+            return bool(self._connection.is_closed())
+        except asyncpg.InterfaceError:  # the pool has taken it back: it was lost
+            return True
 
     def end(self) -> None:
         """Ends it at once, and its locks with it."""
