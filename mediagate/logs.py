@@ -43,7 +43,7 @@ def configure_logs(process: str, level: str, form: str) -> None:
         structlog.processors.format_exc_info,
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if form == "console" else _json,
     ]
-    # Our own lines do not take the way through the standard library: it costs four times as much.
+    # Our own lines do not take the way through the standard library: it costs several times as much.
     structlog.configure(
         processors=[*shared, *rendered],
         wrapper_class=structlog.make_filtering_bound_logger(level),
