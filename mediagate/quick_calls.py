@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest, HeadersDict
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 from botocore.session import Session
 from botocore.utils import get_environ_proxies
@@ -60,6 +60,6 @@ class QuickCalls:
         try:
             sent: Any = HeadersDict(headers)  # what botocore itself puts there
             response = self._session.send(AWSPreparedRequest(method, url, sent, None, stream_output=False))
-        except HTTPClientError:
+        except BotoCoreError:
             return None
         return response.status_code, response.headers, response.content
