@@ -243,11 +243,11 @@ async def test_the_hashes_are_loaded_again_only_after_a_change(
 ) -> None:
     loaded = []
 
-    def counted(ids: bytes = b"", hashes: bytes = b"") -> PdqIndex:
+    def counted(ids: bytes, hashes: bytes) -> PdqIndex:
         loaded.append(len(ids) // 8)
         return PdqIndex(ids, hashes)
 
-    monkeypatch.setattr("streams.block_list.PdqIndex", counted)
+    monkeypatch.setattr("streams.pdq_index.PdqIndex", counted)
     await table.add([Entry(Kind.PDQ, PDQ)], START)
     for _ in range(3):
         await matched(block_list, item(pdq=PDQ))

@@ -68,6 +68,7 @@ async def test_what_one_process_leaves_the_next_one_ends(
 
     for seen in (1, 40):
         async with sinks.running() as process:
+            await process.ready()  # the one before may have told so many already
             await kafka.told(seen)
             process.signal(number)
             code, output = await process.ended()
