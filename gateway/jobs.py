@@ -11,9 +11,9 @@ from uuid import UUID
 
 import asyncpg
 
-from gateway.groups import Grouped
 from mediagate.database import load_queries, meanings
 from mediagate.errors import StopError
+from mediagate.grouping import Grouped
 from mediagate.jobs import Acceptance, State
 
 INSERT_DEADLINE = 15.0
@@ -87,12 +87,12 @@ class Jobs:
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
-        self._inserts = Grouped(self._insert_group)
+        self._inserts = Grouped(self._insert_group, asyncio.Lock())
 
     async def insert(self, job: NewJob) -> Job:
         """Makes the row, or returns the one that this caller made under the same idempotency key."""
         try:
-            made = await self._inserts.do(job)
+            made = await self._inserts(job)
         except StopError:  # of one row of the group, or of more: each finds out alone
             (made,) = await self._insert_all([job])
         if made:

@@ -15,10 +15,10 @@ import structlog
 from mediagate.database import load_queries, meanings, session
 from mediagate.errors import DeadLetterError, TransientError
 from mediagate.events import Decision, Event, Inspection, Outcome, UploadCompleted
+from mediagate.grouping import Grouped
 from mediagate.jobs import UNDECIDED, State, stored_decision
 from mediagate.storage import CopySource
 from sinks.destinations import Destination
-from sinks.grouping import Grouped
 from sinks.jobs import HumanOverride, Job
 from sinks.replacing import STATES, Replacement
 

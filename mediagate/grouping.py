@@ -5,10 +5,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from mediagate.errors import TransientError
+
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 MOST = 100
+MOST_WAITING = 5_000
 
 
 class Grouped(Generic[Argument, Result]):
@@ -21,7 +24,7 @@ class Grouped(Generic[Argument, Result]):
         self,
         call: Callable[[Sequence[Argument]], Awaitable[Sequence[Result | Exception]]],
         turn: asyncio.Lock,
-        apart: tuple[type[Exception], ...],
+        apart: tuple[type[Exception], ...] = (),
     ) -> None:
         self._call = call
         self._turn = turn
@@ -30,7 +33,9 @@ class Grouped(Generic[Argument, Result]):
         self._calling: asyncio.Task[None] | None = None
 
     async def __call__(self, argument: Argument) -> Result:
-        """The argument's own result; raises its own exception, or that of the call."""
+        """The argument's own result; raises its own exception, that of the call, or that too many wait."""
+        if len(self._waiting) >= MOST_WAITING:
+            raise TransientError(f"{MOST_WAITING} wait already")
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((argument, answer))
         if self._calling is None:
