@@ -10,9 +10,9 @@ from typing import Protocol, TypeVar
 from rich.console import Console
 
 from benchmarks import machine, results
+from benchmarks.peer import Command, Peer
 from benchmarks.prepare import BUILT
 from benchmarks.results import Measurement
-from benchmarks.stream.peers import Command, Peer
 from devstack.stack import Stack
 
 Each = TypeVar("Each")

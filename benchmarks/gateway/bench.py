@@ -15,8 +15,8 @@ import jwt
 
 from benchmarks.gateway.load import DECLARATION, PATH, Load
 from benchmarks.machine import Usage, cores, running
+from benchmarks.peer import Command, Peer
 from benchmarks.results import Measurement
-from benchmarks.stream.peers import Command, Peer
 from devstack import ports
 from devstack.stack import Stack
 from mediagate.migrations import migrate

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
+from benchmarks.peer import Command, Peer
 from benchmarks.prepare import node_of, python_of
-from benchmarks.stream.peers import Command, Peer
 
 HERE = Path(__file__).parent
 

@@ -17,8 +17,8 @@ from benchmarks.latency.designs import MEDIAGATE, Design, moves
 from benchmarks.latency.load import SECRET, client_of
 from benchmarks.latency.times import MAX_WAIT, WINDOW, Times, lines, percentiles, windows_of
 from benchmarks.machine import Usage, cores, running
+from benchmarks.peer import Command
 from benchmarks.results import Measurement
-from benchmarks.stream.peers import Command
 from benchmarks.topics import make_topics
 from devstack import ports
 from devstack.stack import Stack

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.peer import Command
 from benchmarks.prepare import node_of
-from benchmarks.stream.peers import Command
 
 HERE = Path(__file__).parent
 

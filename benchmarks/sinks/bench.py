@@ -12,10 +12,10 @@ from uuid import uuid4
 import asyncpg
 
 from benchmarks.machine import Usage, cores, running
+from benchmarks.peer import Command, Peer
 from benchmarks.results import Measurement
 from benchmarks.sinks.objects import Buckets, approvals, file_name, row, upload
 from benchmarks.stream.broker import DEADLINE, LOOKED_AT_EVERY, MEASURED, Broker, Progress, rate
-from benchmarks.stream.peers import Command, Peer
 from benchmarks.topics import make_topics
 from devstack.ports import choose
 from devstack.stack import Stack

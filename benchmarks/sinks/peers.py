@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
+from benchmarks.peer import Command, Peer
 from benchmarks.prepare import python_of
-from benchmarks.stream.peers import Command, Peer
 
 BOTO3_MOVES = Path(__file__).parent / "boto3_moves"
 CONCURRENCY = 16

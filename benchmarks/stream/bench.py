@@ -7,9 +7,9 @@ from uuid import uuid4
 import asyncpg
 
 from benchmarks.machine import cores, running
+from benchmarks.peer import Command, Peer
 from benchmarks.results import Measurement
 from benchmarks.stream.broker import MEASURED, Broker, rate
-from benchmarks.stream.peers import Command, Peer
 from benchmarks.topics import make_topics
 from devstack.stack import Stack
 from mediagate.migrations import migrate

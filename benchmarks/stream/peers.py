@@ -2,29 +2,16 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.peer import Command, Peer
 from benchmarks.prepare import jars_of, java_classes, python_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 KAFKA_STREAMS = HERE / "kafka_streams"
 HEAP = "-Xmx512m"
-
-Command = Sequence[str | Path]
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """`prepare` makes the command; `weaker` is what it does not do, empty where it does all of it."""
-
-    name: str
-    prepare: Callable[[], Command]
-    weaker: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    ours: bool = False
 
 
 def _mediagate() -> Command:

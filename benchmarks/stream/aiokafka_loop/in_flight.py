@@ -6,7 +6,6 @@ and have no older one before them.
 
 import asyncio
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -14,11 +13,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from benchmarks.stream.aiokafka_loop.main import WAIT_MS, WINDOW, clients, until_told
 from benchmarks.stream.decision import headers_of, value_of
 
-WINDOW = 50
 IN_FLIGHT = 8
-WAIT_MS = 1000
 COMMIT_EVERY = 1.0
 BATCH_BYTES = 262_144
 
@@ -79,20 +77,10 @@ class Loop:
 
 async def main() -> None:
     """Decides for ever, and commits at the end."""
-    servers, topic, output, group = (os.environ[name] for name in ("SERVERS", "INPUT", "OUTPUT", "GROUP"))
-    consumer = AIOKafkaConsumer(
-        topic,
-        bootstrap_servers=servers,
-        group_id=group,
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    producer = AIOKafkaProducer(
-        bootstrap_servers=servers, acks="all", enable_idempotence=True, max_batch_size=BATCH_BYTES
-    )
+    consumer, producer = clients(max_batch_size=BATCH_BYTES)
     await consumer.start()
     await producer.start()
-    loop = Loop(consumer, producer, output)
+    loop = Loop(consumer, producer, os.environ["OUTPUT"])
     try:
         await loop.run()
     finally:
@@ -101,12 +89,5 @@ async def main() -> None:
         await consumer.stop()
 
 
-async def until_told() -> None:
-    """Works until it is told to end."""
-    task = asyncio.create_task(main())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await asyncio.wait({task})
-
-
 if __name__ == "__main__":
-    asyncio.run(until_told())
+    asyncio.run(until_told(main()))

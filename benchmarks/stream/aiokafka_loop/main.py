@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+from collections.abc import Coroutine
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -12,17 +14,24 @@ WINDOW = 50
 WAIT_MS = 1000
 
 
-async def main() -> None:
-    """Decides for ever."""
-    servers, topic, output, group = (os.environ[name] for name in ("SERVERS", "INPUT", "OUTPUT", "GROUP"))
+def clients(**options: int) -> tuple[AIOKafkaConsumer, AIOKafkaProducer]:
+    """A member of the group, and a producer with these options."""
+    servers = os.environ["SERVERS"]
     consumer = AIOKafkaConsumer(
-        topic,
+        os.environ["INPUT"],
         bootstrap_servers=servers,
-        group_id=group,
+        group_id=os.environ["GROUP"],
         auto_offset_reset="earliest",
         enable_auto_commit=False,
     )
-    producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True)
+    producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True, **options)
+    return consumer, producer
+
+
+async def main() -> None:
+    """Decides for ever."""
+    output = os.environ["OUTPUT"]
+    consumer, producer = clients()
     await consumer.start()
     await producer.start()
     try:
@@ -46,12 +55,12 @@ async def main() -> None:
         await consumer.stop()
 
 
-async def until_told() -> None:
+async def until_told(work: Coroutine[Any, Any, None]) -> None:
     """Works until it is told to end."""
-    task = asyncio.create_task(main())
+    task = asyncio.create_task(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     await asyncio.wait({task})
 
 
 if __name__ == "__main__":
-    asyncio.run(until_told())
+    asyncio.run(until_told(main()))
