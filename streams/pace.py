@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 LEAST = 1000
-QUICK = 2.0
+QUICK = 3.0
 """Seconds: workers commit at most one later."""
 
 
