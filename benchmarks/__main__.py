@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import results, running
+from benchmarks import plots, results, running, scaling
 from benchmarks.engine import run as engine_run
 from benchmarks.engine.bench import MODEL
 from benchmarks.gateway import peers as gateways
@@ -142,8 +142,10 @@ def page(
     file: Annotated[Path, typer.Argument(help="What --results has written.")],
     page: Annotated[Path, typer.Argument(help="Where its tables go.")] = PAGE,
 ) -> None:
-    """Put the tables of the results into docs/performance.md."""
+    """Put the results into docs/performance.md, as tables and pictures, and what follows into scaling.md."""
     results.fill(page, file)
+    plots.draw(results.load(file), page.parent / "images")
+    scaling.fill(page.parent / "scaling.md", file)
 
 
 if __name__ == "__main__":

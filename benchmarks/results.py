@@ -105,11 +105,17 @@ def fill(page: Path, file: Path) -> None:
     """Puts the tables of a file that `save` has written into a page, each behind its `<!-- area -->`."""
     text = page.read_text()
     for area, measured in load(file).items():
-        before, mark, rest = text.partition(f"<!-- {area} -->\n\n")
-        if mark:
-            _, _, after = rest.partition("\n\n")
-            text = f"{before}{mark}{markdown(measured)}\n\n{after}"
+        text = put_table(text, area, markdown(measured))
     page.write_text(text)
+
+
+def put_table(text: str, mark: str, table: str) -> str:
+    """The text with a table behind `<!-- mark -->`; as it was where it has no such mark."""
+    before, found, rest = text.partition(f"<!-- {mark} -->\n\n")
+    if not found:
+        return text
+    _, _, after = rest.partition("\n\n")
+    return f"{before}{found}{table}\n\n{after}"
 
 
 def load(file: Path) -> dict[str, list[Measurement]]:
@@ -120,11 +126,9 @@ def load(file: Path) -> dict[str, list[Measurement]]:
 
 def _columns(measured: Sequence[Measurement]) -> tuple[str, ...]:
     columns = COLUMNS + (LATENCIES if _timed(measured) else ())
-    return (
-        columns
-        if all(each.scale is None for each in measured)
-        else ("", *(each for each in columns[1:] if each != RATIO))
-    )
+    if all(each.scale is None for each in measured):
+        return columns
+    return ("", *(each for each in columns[1:] if each != RATIO))
 
 
 def _timed(measured: Sequence[Measurement]) -> bool:

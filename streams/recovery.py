@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -15,12 +16,13 @@ from mediagate.database import UNAVAILABLE, load_queries, session
 from mediagate.errors import MediagateError
 from mediagate.events import DECISION_TYPES, Decision, Event, Outcome, encode, event_id
 from mediagate.jobs import UploadDiffersError, accept, upload_completed
-from mediagate.lag import caught_up
+from mediagate.lag import caught_up, read_up
 from mediagate.media import MediaType
 from mediagate.publisher import Publisher
 from mediagate.settings import StreamsSettings
 from mediagate.storage import ObjectStore
 from mediagate.topics import Topics
+from streams.pace import Pace
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 SOURCE = "/mediagate/recovery"
 PUBLISH_GRACE = timedelta(seconds=15)
 """Longer than the gateway takes to publish a completion itself."""
-BATCH = 1000
+BATCH = 500
 BEGINNING, NO_ID = datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0)
 """Before every row."""
 CLOCK_SKEW = timedelta(minutes=15)
@@ -83,20 +85,25 @@ class Recovery:
         return True
 
     async def _publish_owed(self) -> None:
+        pace = self._pace(*MediaType)
         async for rows in self._pages(self._queries.unpublished, before=self._now() - PUBLISH_GRACE):
             await self._publish_first(rows)
             metrics.RECOVERED.labels("published").inc(len(rows))
+            if not await pace.sent(len(rows)):
+                return  # the next sweep goes on with it
 
     async def _retry_undecided(self, media_type: MediaType) -> None:
         if not await caught_up(self._settings, self._topics, media_type):
             return  # what is still on the broker is not owed: the worker will come to it
         before = self._now() - self._settings.recovery_cooldown
-        last = self._settings.recovery_max_attempts
+        last, pace = self._settings.recovery_max_attempts, self._pace(media_type)
         async for rows in self._pages(self._queries.undecided, before=before, media_type=media_type.value):
             if spent := [row for row in rows if row["attempts"] >= last]:
                 await self._give_up(spent)
             if left := [row for row in rows if row["attempts"] < last]:
                 await self._retry(left)
+            if not await pace.sent(len(rows)):
+                return
 
     async def _retry(self, rows: Sequence[Any]) -> None:
         started = await self._rows(
@@ -181,6 +188,14 @@ class Recovery:
     def _is_expired(self, row: Any) -> bool:
         age: timedelta = self._now() - row["created_at"]
         return age > self._settings.upload_expires_after
+
+    def _pace(self, *media_types: MediaType) -> Pace:
+        topics = [self._topics.upload_completed(each).name for each in media_types]
+        settings, interval = self._settings, self._settings.recovery_interval.total_seconds()
+        return Pace(
+            lambda: read_up(settings.kafka_bootstrap_servers, settings.streams_group, topics, interval),
+            monotonic,
+        )
 
     async def _pages(self, query: Callable[..., Any], **terms: Any) -> AsyncIterator[Sequence[Any]]:
         """All rows, a batch at a time, each row once: what a batch is helped with may leave it as it is."""

@@ -62,7 +62,7 @@ class Live:
     async def _complete(self, number: int) -> None:
         event = completion(number)
         self.started[event.id.encode()] = time.time()
-        await rows.insert(self.pool, [number], State.QUEUED, datetime.now(UTC))
+        await rows.insert_completed(self.pool, number, datetime.now(UTC))
         await self.publisher.publish([encode(event, self.topic)])
         await self.pool.execute(MARK, event.data.media_id, datetime.now(UTC))
 

@@ -1,5 +1,6 @@
 """The real streams worker at scale: one on a long backlog, and several that share a topic."""
 
+import asyncio
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -62,8 +63,11 @@ class _Scale:
                 ]
                 if not filled_before:
                     await broker.joined(name, workers)
-                    await broker.fill(uploads, self._events)
-                progress = await broker.until(decisions, self._events)
+                async with asyncio.TaskGroup() as tasks:
+                    watched = tasks.create_task(broker.until(decisions, self._events))
+                    if not filled_before:
+                        await broker.fill(uploads, self._events)
+                progress = watched.result()
                 faults = await broker.faults(decisions, uploads, self._events, name)
             await broker.delete(uploads, decisions)
         if faults:

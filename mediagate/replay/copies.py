@@ -1,7 +1,7 @@
 """From an event of an upload-completed topic to the copy that a replay publishes; pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -54,16 +54,19 @@ def copy_of(
     if place is not None:
         moved = {"bucket": place.bucket, "key": place.key, "etag": place.etag, "rescan": True}
         data = data.model_copy(update=moved)
-    return replace(
-        event,
+    return Event(  # far cheaper than `replace`
         id=event_id(event.type, data.media_id, f"{replay_id}:{event.id}"),
+        type=event.type,
         source=SOURCE,
         time=now,
+        subject=event.subject,
         data=data,
         causation_id=event.id,
+        traceparent=event.traceparent,
     )
 
 
 def as_record(copy: Event[UploadCompleted], beside: ConsumerRecord) -> OutgoingRecord:
     """The copy in the original's partition, whoever chose it: an upload's events stay in order."""
-    return replace(encode(copy, beside.topic), partition=beside.partition)
+    made = encode(copy, beside.topic)
+    return OutgoingRecord(made.topic, made.key, made.value, made.headers, beside.partition)

@@ -1,7 +1,7 @@
 """The logs that a replay reads, and where in them it begins and ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -36,7 +36,7 @@ class Log:
         self._consumer.assign(list(partitions))
         self._consumer.pause(*self._consumer.assignment())
 
-    async def read(self, span: Span) -> AsyncIterator[tuple[Sequence[ConsumerRecord], int]]:
+    async def read(self, span: Span) -> AsyncGenerator[tuple[Sequence[ConsumerRecord], int], None]:
         """Its records in their order, so many at a time, and the offset that is next after them."""
         position = span.first
         if position >= span.end:

@@ -1,8 +1,9 @@
 """A run of a replay: what it would do, counted, and its copies published; it can be gone on with."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from mediagate.errors import ConfigurationError
 from mediagate.offsets import shown
 from mediagate.operator_actions import Action, OperatorAction
 from mediagate.publisher import Publisher
-from mediagate.replay import Selection, Tally
+from mediagate.replay import Selection, Span, Tally
 from mediagate.replay.choice import Choice, Chooser, Chosen
 from mediagate.replay.copies import as_record, copy_of
 from mediagate.replay.jobs import QUERIES, Jobs
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 SELECTION = TypeAdapter(Selection)
 PARTS_A_SECOND = 10
+AHEAD = 2
+"""Batches that PostgreSQL and S3 are asked about while others are decoded, counted or published."""
 
 Advance = Callable[[int], None]
 
@@ -58,20 +61,39 @@ class Batch:
     read: int
 
 
-async def batches(log: Log, chooser: Chooser, selection: Selection) -> AsyncIterator[Batch]:
+async def batches(log: Log, chooser: Chooser, selection: Selection) -> AsyncGenerator[Batch, None]:
     """The whole selection, partition by partition, always in the same order."""
     left = selection.limit
     for span in selection.spans:
         before = span.first
-        async for records, position in log.read(span):
-            choice = await chooser.choose(records)
-            if left is not None:
-                choice.chosen = choice.chosen[:left]
-                left -= len(choice.chosen)
-            yield Batch(span.partition, choice, position, position - before)
-            before = position
-            if left == 0:
-                return
+        async with aclosing(_choices(log, chooser, span)) as found:
+            async for choice, position in found:
+                if left is not None:
+                    choice.chosen = choice.chosen[:left]
+                    left -= len(choice.chosen)
+                yield Batch(span.partition, choice, position, position - before)
+                before = position
+                if left == 0:
+                    return
+
+
+async def _choices(log: Log, chooser: Chooser, span: Span) -> AsyncGenerator[tuple[Choice, int], None]:
+    """What is made of a span's records, and the offset after them; some of it is made ahead."""
+    under_way: deque[tuple[asyncio.Task[Choice], int]] = deque()
+    try:
+        async with aclosing(log.read(span)) as read:
+            async for records, position in read:
+                under_way.append((asyncio.create_task(chooser.choose(records)), position))
+                if len(under_way) > AHEAD:
+                    choice, end = under_way.popleft()
+                    yield await choice, end
+        while under_way:
+            choice, end = under_way.popleft()
+            yield await choice, end
+    finally:
+        for choice, _ in under_way:
+            choice.cancel()
+        await asyncio.gather(*(choice for choice, _ in under_way), return_exceptions=True)
 
 
 async def count(
@@ -181,13 +203,16 @@ class Runner:
     async def run(self, found: AsyncIterator[Batch], advance: Advance) -> bool:
         """Publishes everything; False where it was stopped before."""
         async for batch in found:
-            for part in self._parts(batch.choice.chosen):
+            parts = self._parts(batch.choice.chosen)
+            for number, part in enumerate(parts, start=1):
                 if self._stop.is_set():
                     return False
-                await self._publish(batch.partition, part)
+                end = batch.next if number == len(parts) else part[-1].record.offset + 1
+                await self._publish(batch.partition, part, end)
                 advance(len(part))
                 await self._pause(len(part))
-            await self._record.reach(batch.partition, batch.next)
+            if not parts:
+                await self._record.reach(batch.partition, batch.next)
             if self._stop.is_set():
                 return False
         await self._record.finish()
@@ -197,11 +222,11 @@ class Runner:
         size = len(chosen) if self._rate is None else self._rate // PARTS_A_SECOND
         return [chosen[start : start + max(1, size)] for start in range(0, len(chosen), max(1, size))]
 
-    async def _publish(self, partition: TopicPartition, part: Sequence[Chosen]) -> None:
+    async def _publish(self, partition: TopicPartition, part: Sequence[Chosen], end: int) -> None:
         now = self._now()
         copies = [(copy_of(each.event, self._replay_id, now, each.place), each.record) for each in part]
         await self._publisher.publish([as_record(*each) for each in copies])
-        await self._record.reach(partition, part[-1].record.offset + 1, len(part))
+        await self._record.reach(partition, end, len(part))
 
     async def _pause(self, sent: int) -> None:
         if self._rate is not None:

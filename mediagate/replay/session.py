@@ -1,8 +1,8 @@
 """What a replay works on, opened and closed together."""
 
 from asyncio import Event
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -21,14 +21,14 @@ from mediagate.replay.copies import Sources
 from mediagate.replay.jobs import Jobs
 from mediagate.replay.log import Log, find, open_log
 from mediagate.replay.options import Wanted
-from mediagate.replay.run import Advance, Batch, Record, Replay, Runner, batches, count, load
+from mediagate.replay.run import AHEAD, Advance, Batch, Record, Replay, Runner, batches, count, load
 from mediagate.settings import StreamsSettings
 from mediagate.storage import S3
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
 
-CONNECTIONS = 2
+CONNECTIONS = AHEAD + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ class Session:
     async def count(self, replay: Replay, advance: Advance) -> Tally:
         """What carrying out what is left of it would do; raises StopError where it was stopped."""
         scanners = self.settings.scanners()
-        tally = await count(self._batches(replay), Jobs(self.database), scanners, advance, self.stop)
+        async with aclosing(self._batches(replay)) as found:
+            tally = await count(found, Jobs(self.database), scanners, advance, self.stop)
         if self.stop.is_set():
             raise StopError("stopped while selecting: nothing is published")
         return tally
@@ -70,7 +71,8 @@ class Session:
             record = await Record.begin(self.database, replay, operator, events, _now())
             runner = Runner(replay.id, record, publisher, rate, self.stop, _now)
             try:
-                finished = await runner.run(self._batches(replay), advance)
+                async with aclosing(self._batches(replay)) as found:
+                    finished = await runner.run(found, advance)
             except TransientError as error:
                 raise TransientError(f"{error}. Published: {record.published:,}; to go on: {how}") from error
         if not finished:
@@ -78,7 +80,7 @@ class Session:
             raise StopError(f"stopped. Published: {record.published:,} of {wanted:,}; to go on: {how}")
         return record.published
 
-    def _batches(self, replay: Replay) -> AsyncIterator[Batch]:
+    def _batches(self, replay: Replay) -> AsyncGenerator[Batch, None]:
         sources = Sources(self.media_types, self.settings.source_buckets | {self.settings.temp_bucket})
         chooser = Chooser(replay.selection, sources, Jobs(self.database), self.store)
         return batches(self.log, chooser, replay.selection)

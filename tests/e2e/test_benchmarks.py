@@ -50,3 +50,24 @@ def test_a_small_run_of_the_engine(tmp_path: Path) -> None:
     assert len(rows) == 6
     assert all(row["cpu_seconds_per_10k"] > 0 for row in rows)
     assert results["ratios"]["engine_vs_model"] > 0
+
+
+def test_a_small_sweep(tmp_path: Path) -> None:
+    rows = run_of(tmp_path, "sweep", "--owed", "2000")["areas"]["sweep"]
+    assert [row["p50_ms"] is None for row in rows] == [True, False, False]
+
+
+def test_a_small_replay(tmp_path: Path) -> None:
+    rows = run_of(tmp_path, "replay", "--events", "5000")["areas"]["replay"]
+    assert [row["scale"] for row in rows] == [5000, 5000]
+
+
+def test_a_small_backlog(tmp_path: Path) -> None:
+    results = run_of(tmp_path, "backlog", "--events", "5000")
+    assert [row["scale"] for row in results["areas"]["backlog"]] == [250, 500, 1250, 2500, 5000]
+    assert results["ratios"]["backlog_rss_growth"] >= 1
+
+
+def test_workers_that_share_a_small_topic(tmp_path: Path) -> None:
+    rows = run_of(tmp_path, "workers", "--events", "1000")["areas"]["workers"]
+    assert [row["scale"] for row in rows] == [1, 2, 4]

@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+from benchmarks import scaling
+from benchmarks.plots import draw
 from benchmarks.results import Measurement, fill, load, save
 
 ROOT = Path(__file__).parents[2]
@@ -38,3 +40,26 @@ def test_only_timed_areas_show_latencies(tmp_path: Path) -> None:
     assert "p50" not in one
     assert "| c | 10 | 1.00 | 2.00 | 3 | 4.0 | 5.0 |\n| d | 5 | 2.00 | 2.00 | 3 |  |  |" in two
     assert two.endswith("\n\nend\n")
+
+
+def test_what_is_of_ours_alone_has_no_ratio(tmp_path: Path) -> None:
+    file, page = tmp_path / "results.json", tmp_path / "page.md"
+    page.write_text("<!-- one -->\n\nold\n\nend\n")
+    save(file, "one", [Measurement("1 worker", 10, 2, 3, scale=1)], {}, {})
+    fill(page, file)
+    head = "|  | a second | CPU s / 10,000 | RSS MiB |"
+    assert f"{head}\n| --- | ---: | ---: | ---: |\n| 1 worker | 10 | 2.00 | 3 |" in page.read_text()
+
+
+def test_pictures_of_the_last_run_are_shown_and_always_the_same(tmp_path: Path) -> None:
+    first, second = (draw(load(RESULTS), tmp_path / name) for name in ("first", "second"))
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    assert {path.name for path in first} == {path.name for path in (PAGE.parent / "images").iterdir()}
+    assert [path.name for path in first if f"(images/{path.name})" not in PAGE.read_text()] == []
+
+
+def test_the_paper_model_is_that_of_the_last_run(tmp_path: Path) -> None:
+    page, filled = PAGE.parent / "scaling.md", tmp_path / "scaling.md"
+    shutil.copy(page, filled)
+    scaling.fill(filled, RESULTS)
+    assert filled.read_text() == page.read_text()

@@ -145,6 +145,33 @@ async def test_one_sweep_pays_all_that_is_owed_once_and_keeps_what_the_broker_to
         assert len(paid) == len(set(paid)) == 3
 
 
+async def test_a_sweep_leaves_to_the_next_what_workers_do_not_get_to(
+    streams_settings: StreamsSettings,
+    topics: Topics,
+    database: Pool,
+    s3: S3,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("streams.recovery.BATCH", "streams.pace.LEAST"):
+        monkeypatch.setattr(name, 2)
+    for minutes in range(5):
+        at = NOW - timedelta(hours=1) + minutes * MINUTE
+        await insert(database, settings, "queued", **queued(None), created_at=at)
+    hasty = streams_settings.model_copy(update={"recovery_interval": timedelta(milliseconds=1)})
+    async with KafkaPublisher(settings.kafka_bootstrap_servers, "test") as real:
+        recovery = Recovery(hasty, topics, database, s3, real, now=lambda: NOW)
+        paid = []
+        for _ in range(3):
+            await recovery.sweep()
+            paid.append(
+                await database.fetchval(
+                    "select count(*) from media_jobs where event_published_at is not null"
+                )
+            )
+    assert paid == [2, 4, 5]
+
+
 async def test_leaves_a_completion_alone_that_the_gateway_may_still_be_publishing(
     recovery: Recovery, database: Pool, settings: Settings, publisher: InMemoryPublisher
 ) -> None:
