@@ -18,6 +18,8 @@ import psutil
 from devstack import jars
 
 PACKAGES = ("mediagate", "aiokafka", "faust-streaming", "pydantic", "asyncpg", "onnxruntime", "pillow", "av")
+USABLE = sorted(os.sched_getaffinity(0))
+"""Cores, read before this process keeps to one of them."""
 SAMPLED_EVERY = 0.05
 STOP_DEADLINE = 30.0
 
@@ -62,8 +64,7 @@ class Usage:
 
 def cores() -> tuple[int, int]:
     """One for what is measured, another for all that serves it; the same where there is only one."""
-    usable = sorted(os.sched_getaffinity(0))
-    return usable[0], usable[-1]
+    return USABLE[0], USABLE[-1]
 
 
 def stay_on(core: int) -> None:
