@@ -1,13 +1,15 @@
 """Processes on a core of their own, what they use, and what machine this is."""
 
+import json
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -18,6 +20,7 @@ import psutil
 from devstack import jars
 
 PACKAGES = ("mediagate", "aiokafka", "faust-streaming", "pydantic", "asyncpg", "onnxruntime", "pillow", "av")
+GATEWAY = Path(__file__).parent / "gateway"
 USABLE = sorted(os.sched_getaffinity(0))
 """Cores, read before this process keeps to one of them."""
 SAMPLED_EVERY = 0.05
@@ -35,8 +38,9 @@ class Sample:
 
 @dataclass
 class Usage:
-    """Samples of one run, oldest first; times are `time.time()`."""
+    """Samples of one run, oldest first, by `time.time()`; `check` raises where it has ended by itself."""
 
+    check: Callable[[], None]
     samples: list[Sample] = field(default_factory=list)
 
     def cpu_between(self, start: float, end: float) -> float:
@@ -112,13 +116,17 @@ def running(
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-        usage, ended = Usage(), threading.Event()
+
+        def check() -> None:
+            if process.poll() is not None:
+                raise RuntimeError(f"{command[0]} ended by itself: {log}")
+
+        usage, ended = Usage(check), threading.Event()
         sampler = threading.Thread(target=_sample, args=(process.pid, usage, ended), daemon=True)
         sampler.start()
         try:
             yield usage
-            if process.poll() is not None:
-                raise RuntimeError(f"{command[0]} ended by itself: {log}")
+            check()
         finally:
             ended.set()
             sampler.join()
@@ -140,7 +148,33 @@ def about_this_machine() -> dict[str, str | int]:
         "python": platform.python_version(),
         "kafka": next(jar.version for jar in jars.locked()["kafka"] if jar.artifact.startswith("kafka_")),
         **{name: version(name) for name in PACKAGES},
+        **_peers_of_the_gateway(),
     }
+
+
+def _peers_of_the_gateway() -> dict[str, str]:
+    packages = json.loads((GATEWAY / "express" / "package-lock.json").read_text())["packages"]
+    locked = re.search(
+        r"^fastapi==([\w.]+)", (GATEWAY / "fastapi" / "requirements.lock").read_text(), re.MULTILINE
+    )
+    return {
+        "node": _node(),
+        "express": packages["node_modules/express"]["version"],
+        "fastapi": locked[1] if locked else "",
+    }
+
+
+def _node() -> str:
+    node = shutil.which("node")
+    return (
+        ""
+        if node is None
+        else subprocess.run(
+            [node, "--version"], capture_output=True, text=True, check=True, timeout=STOP_DEADLINE
+        )
+        .stdout.strip()
+        .removeprefix("v")
+    )
 
 
 def _processor() -> str:

@@ -120,7 +120,7 @@ class SweepBenchmark:
                 with running(OURS.prepare(), environment, cores()[0], log) as usage:
                     await broker.joined(name, 1)
                     alone = await self._live(live, begun)
-                    await broker.until(decisions, self._owed + len(live.started))
+                    await broker.until(decisions, self._owed + len(live.started), [usage])
             caused = await broker.caused(decisions)
             swept = [each["event_published_at"].timestamp() for each in await pool.fetch(SWEPT, begun)]
             await broker.delete(uploads, decisions)

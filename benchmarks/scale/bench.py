@@ -64,7 +64,7 @@ class _Scale:
                 if not filled_before:
                     await broker.joined(name, workers)
                 async with asyncio.TaskGroup() as tasks:
-                    watched = tasks.create_task(broker.until(decisions, self._events))
+                    watched = tasks.create_task(broker.until(decisions, self._events, usages))
                     if not filled_before:
                         await broker.fill(uploads, self._events)
                 progress = watched.result()

@@ -73,7 +73,7 @@ class SinksBenchmark:
             await publisher.publish(list(approvals(topics.approved.name, self._uploads)))
             known = {**self._environment, **environment, "TOPICS_FILE": str(path), "SINKS_GROUP": name}
             with running(command, known, cores()[0], log) as usage:
-                progress = await broker.until(topics.published.name, wanted)
+                progress = await broker.until(topics.published.name, wanted, [usage])
                 faults = await broker.faults(topics.published.name, topics.approved.name, wanted, name)
             await broker.delete(*(topic.name for topic in topics.all()))
         missing = wanted - await self._recorded()

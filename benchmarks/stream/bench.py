@@ -46,7 +46,7 @@ class StreamBenchmark:
                     path = await make_topics(self._servers, Path(scratch), name, named)
                     environment["TOPICS_FILE"] = str(path)
                 with running(command, environment, cores()[0], log) as usage:
-                    progress = await broker.until(output, self._events)
+                    progress = await broker.until(output, self._events, [usage])
                     faults = await broker.faults(output, self._input, self._events, name)
             await broker.delete(output)
         if faults:

@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from benchmarks.machine import Usage
 from mediagate.event_examples import COMPLETED_AT, UPLOAD
 from mediagate.events import Event, EventType, OutgoingRecord, UploadCompleted, encode, event_id
 from mediagate.publisher import KafkaPublisher
@@ -82,21 +83,24 @@ class Broker:
             for start in range(0, events, CHUNK):
                 await publisher.publish(list(uploads(topic, range(start, min(events, start + CHUNK)))))
 
-    async def until(self, topic: str, decisions: int) -> list[Progress]:
-        """How the decisions came, until there were so many."""
+    async def until(self, topic: str, decisions: int, of: Sequence[Usage]) -> list[Progress]:
+        """How the decisions came, until there were so many; raises RuntimeError where a process has ended."""
         partitions = self._partitions_of(topic)
         seen: list[Progress] = []
         async with asyncio.timeout(DEADLINE):
             while not seen or seen[-1].decisions < decisions:
                 ends = await self._consumer.end_offsets(partitions)
                 seen.append(Progress(time.time(), sum(ends.values())))
+                for each in of:
+                    each.check()
                 await asyncio.sleep(LOOKED_AT_EVERY)
         return seen
 
     async def faults(self, topic: str, uploads_topic: str, events: int, group: str) -> str:
         """What is wrong with the decisions and the group's offsets; empty where nothing is."""
-        causes = Counter(each.cause for each in await self.caused(topic))
+        # Waited for first: a transaction's marker has an offset, too, and looked like a decision until now.
         committed = await self._committed(group, uploads_topic, events)
+        causes = Counter(each.cause for each in await self.caused(topic))
         counts = {
             "missing": events - len(causes),
             "doubled": causes.total() - len(causes),

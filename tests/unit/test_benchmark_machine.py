@@ -19,5 +19,7 @@ run_to_its_end([os.sys.executable, "-c", check], {}, cores()[0], Path(os.devnull
 
 
 def test_what_is_measured_is_not_where_all_that_serves_it_stays() -> None:
-    ran = subprocess.run([sys.executable, "-c", PINNED], cwd=ROOT, capture_output=True, timeout=60, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", PINNED], cwd=ROOT, capture_output=True, timeout=60, check=False
+    )
     assert ran.returncode == 0, ran.stderr.decode()

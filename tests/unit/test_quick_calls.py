@@ -1,6 +1,6 @@
 """Quick calls understand what they expect; everything else is left to boto3."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -50,17 +50,22 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def calls_to(address: str) -> QuickCalls:
+@pytest.fixture
+async def calls(server: Server) -> AsyncIterator[QuickCalls]:
+    address = server.address
+
     def presign(_: str, bucket: str, key: str, __: timedelta, ___: Mapping[str, str]) -> str:
         return f"{address}/{bucket}/{key}"
 
-    return QuickCalls(presign, address, connections=1)
+    calls = QuickCalls(presign, address, connections=1)
+    yield calls
+    await calls.close()
 
 
 @pytest.mark.parametrize(("status", "understood"), [(200, True), (404, True), (403, False), (503, False)])
-def test_head(server: Server, status: int, understood: bool) -> None:
+async def test_head(server: Server, calls: QuickCalls, status: int, understood: bool) -> None:
     server.status = status
-    answer = calls_to(server.address).head("b", "k")
+    answer = await calls.head("b", "k")
     assert (answer is not None) == understood
     if answer is not None:
         assert (answer[0], answer[1]["etag"]) == (status, '"1"')
@@ -76,21 +81,19 @@ def test_head(server: Server, status: int, understood: bool) -> None:
         (503, COPIED, False),
     ],
 )
-def test_copy(server: Server, status: int, body: bytes, copied: bool) -> None:
+async def test_copy(server: Server, calls: QuickCalls, status: int, body: bytes, copied: bool) -> None:
     server.status, server.body = status, body
-    assert calls_to(server.address).copy("b", "k", {"x-amz-copy-source": "a/k"}) is copied
+    assert await calls.copy("b", "k", {"x-amz-copy-source": "a/k"}) is copied
 
 
 @pytest.mark.parametrize(("status", "deleted"), [(204, True), (403, False), (503, False)])
-def test_delete(server: Server, status: int, deleted: bool) -> None:
+async def test_delete(server: Server, calls: QuickCalls, status: int, deleted: bool) -> None:
     server.status = status
-    assert calls_to(server.address).delete("b", "k") is deleted
+    assert await calls.delete("b", "k") is deleted
 
 
-def test_where_nobody_answers_nothing_was_done(server: Server) -> None:
-    address = server.address
+async def test_where_nobody_answers_nothing_was_done(server: Server, calls: QuickCalls) -> None:
     server.server_close()
-    calls = calls_to(address)
-    assert calls.head("b", "k") is None
-    assert not calls.copy("b", "k", {})
-    assert not calls.delete("b", "k")
+    assert await calls.head("b", "k") is None
+    assert not await calls.copy("b", "k", {})
+    assert not await calls.delete("b", "k")

@@ -74,6 +74,7 @@ async def test_what_one_process_leaves_the_next_one_ends(
             code, output = await process.ended()
             assert code == (0 if number is signal.SIGTERM else -signal.SIGKILL), output
     async with sinks.running() as process:
+        await process.ready()
         told = await kafka.told(len(events))
         await kafka.settled()
         process.signal(signal.SIGTERM)
