@@ -74,7 +74,7 @@ async def wire(settings: GatewaySettings, stack: AsyncExitStack) -> web.Applicat
     stack.push_async_callback(_within_deadline, pool.close, pool.terminate)
     await check_database(settings)
     store = S3(settings)
-    stack.push_async_callback(store.close)
+    stack.callback(store.close)
     await check_buckets(settings, store)
     admin, publisher = await _connected_kafka(settings, topics, stack)
     jobs = Jobs(pool)

@@ -1,11 +1,10 @@
-"""S3: signed URLs, and the few calls that Mediagate makes, in bounded number and with deadlines."""
+"""S3: signed URLs, and the few calls that Mediagate makes, in bounded threads with deadlines."""
 
 import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -137,10 +136,10 @@ class S3:
         self._threads = ThreadPoolExecutor(settings.s3_concurrency, thread_name_prefix="s3")
         self._region = settings.aws_region
 
-    async def close(self) -> None:
-        """Waits for the calls under way and ends threads and connections."""
-        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
-        await self._quick.close()
+    def close(self) -> None:
+        """Waits for the calls under way and ends the threads."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._quick.close()
         self._client.close()
         self._public_client.close()
 
@@ -165,20 +164,14 @@ class S3:
 
     async def head(self, bucket: str, key: str) -> ObjectHead | None:
         """What S3 says of an object; None where there is none."""
-        async with _calling():
-            if (answer := await self._quick.head(bucket, key)) is not None:
-                return _object_head(bucket, key, answer.headers) if answer.status == 200 else None
-            return await self._in_thread(partial(self._head, bucket, key))
+        return await self._run(partial(self._head, bucket, key))
 
     async def copy(
         self, source: CopySource, bucket: str, key: str, metadata: Mapping[str, str], mime_type: str
     ) -> None:
         """Copies within S3; raises ObjectChangedError where the source is not those bytes any more."""
-        async with _calling(deadline=None):
-            if source.size > self._copy_limit:
-                await self._in_thread(partial(self._copy_in_parts, source, bucket, key, metadata, mime_type))
-            elif not await self._quick.copy(bucket, key, _copy_headers(source, metadata, mime_type)):
-                await self._in_thread(partial(self._copy_whole, source, bucket, key, metadata, mime_type))
+        copy = self._copy_whole if source.size <= self._copy_limit else self._copy_in_parts
+        await self._run(partial(copy, source, bucket, key, metadata, mime_type), deadline=None)
 
     async def write(self, bucket: str, key: str, body: bytes, mime_type: str) -> None:
         """Stores a small object of Mediagate's own."""
@@ -188,9 +181,7 @@ class S3:
 
     async def delete(self, bucket: str, key: str) -> None:
         """Removes an object; one that is not there is no error."""
-        async with _calling():
-            if not await self._quick.delete(bucket, key):
-                await self._in_thread(partial(self._client.delete_object, Bucket=bucket, Key=key))
+        await self._run(partial(self._delete, bucket, key))
 
     async def missing_buckets(self, names: Iterable[str]) -> list[str]:
         """Those of the buckets that are not there."""
@@ -201,14 +192,19 @@ class S3:
         for name in await self.missing_buckets(names):
             await self._run(partial(self._client.create_bucket, Bucket=name))
 
-    async def _run(self, call: Callable[[], Result]) -> Result:
-        async with _calling():
-            return await self._in_thread(call)
-
-    async def _in_thread(self, call: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+    async def _run(self, call: Callable[[], Result], deadline: float | None = CALL_DEADLINE) -> Result:
+        try:
+            async with asyncio.timeout(deadline):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except ClientError as error:
+            raise _meaning(error) from error
+        except (BotoCoreError, TimeoutError) as error:
+            raise TransientError(f"S3 does not answer: {str(error) or type(error).__name__}") from error
 
     def _head(self, bucket: str, key: str) -> ObjectHead | None:
+        if (answer := self._quick.head(bucket, key)) is not None:
+            status, headers = answer
+            return _object_head(bucket, key, headers) if status == 200 else None
         try:
             head = self._client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
         except ClientError as error:
@@ -216,6 +212,10 @@ class S3:
                 return None
             raise
         return _object_head(bucket, key, head["ResponseMetadata"]["HTTPHeaders"])
+
+    def _delete(self, bucket: str, key: str) -> None:
+        if not self._quick.delete(bucket, key):
+            self._client.delete_object(Bucket=bucket, Key=key)
 
     def _bucket_exists(self, name: str) -> bool:
         try:
@@ -229,6 +229,15 @@ class S3:
     def _copy_whole(
         self, source: CopySource, bucket: str, key: str, metadata: Mapping[str, str], mime_type: str
     ) -> None:
+        headers = {
+            "content-type": mime_type,
+            "x-amz-copy-source": quote(f"{source.bucket}/{source.key}", safe="/~"),
+            "x-amz-copy-source-if-match": source.etag,
+            "x-amz-metadata-directive": "REPLACE",
+            **{f"{METADATA}{name}": value for name, value in metadata.items()},
+        }
+        if self._quick.copy(bucket, key, headers):
+            return
         self._client.copy_object(
             Bucket=bucket,
             Key=key,
@@ -268,28 +277,6 @@ class S3:
         self._client.complete_multipart_upload(
             Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
         )
-
-
-@asynccontextmanager
-async def _calling(deadline: float | None = CALL_DEADLINE) -> AsyncIterator[None]:
-    """Raises what the failure of a call means; a call must end within `deadline` seconds."""
-    try:
-        async with asyncio.timeout(deadline):
-            yield
-    except ClientError as error:
-        raise _meaning(error) from error
-    except (BotoCoreError, TimeoutError) as error:
-        raise TransientError(f"S3 does not answer: {str(error) or type(error).__name__}") from error
-
-
-def _copy_headers(source: CopySource, metadata: Mapping[str, str], mime_type: str) -> Mapping[str, str]:
-    return {
-        "content-type": mime_type,
-        "x-amz-copy-source": quote(f"{source.bucket}/{source.key}", safe="/~"),
-        "x-amz-copy-source-if-match": source.etag,
-        "x-amz-metadata-directive": "REPLACE",
-        **{f"{METADATA}{name}": value for name, value in metadata.items()},
-    }
 
 
 def _object_head(bucket: str, key: str, headers: Mapping[str, str]) -> ObjectHead:

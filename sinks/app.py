@@ -32,7 +32,7 @@ async def run(stop: asyncio.Event) -> None:
     topics = load_topics(settings.topics_file)
     async with AsyncExitStack() as stack:
         store = S3(settings)
-        stack.push_async_callback(store.close)
+        stack.callback(store.close)
         await check_topics(settings, topics)
         await check_database(settings)
         await check_buckets(settings, store)

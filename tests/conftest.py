@@ -123,7 +123,7 @@ async def s3(settings: Settings) -> AsyncIterator[S3]:
     store = S3(settings)
     await store.create_buckets(settings.all_buckets())
     yield store
-    await store.close()
+    store.close()
 
 
 @pytest.fixture

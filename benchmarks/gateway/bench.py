@@ -50,7 +50,7 @@ class GatewayBenchmark:
             await admin.apply(await admin.plan(load_topics(self._settings.topics_file)))
         store = S3(self._settings)
         await store.create_buckets(self._settings.all_buckets())
-        await store.close()
+        store.close()
         self._tokens.write_text("".join(f"{user} {_token(user)}\n" for user in map(_user, range(USERS))))
 
     async def run(self, peer: Peer, command: Command) -> Measurement:

@@ -50,7 +50,7 @@ class LatencyBenchmark:
         await migrate(self._environment["DATABASE_URL"])
         store = S3(self._settings)
         await store.create_buckets(self._settings.all_buckets())
-        await store.close()
+        store.close()
 
     async def s3_alone(self) -> Measurement:
         """What copy and delete of each window's objects take by themselves."""

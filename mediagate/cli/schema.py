@@ -68,7 +68,7 @@ async def _create_buckets() -> list[str]:
         missing = await store.missing_buckets(settings.all_buckets())
         await store.create_buckets(missing)
     finally:
-        await store.close()
+        store.close()
     return missing
 
 

@@ -75,7 +75,7 @@ async def _prepare_and_supervise(stop: asyncio.Event, stack: "Stack", endpoints:
         await admin.apply(await admin.plan(load_topics(settings.topics_file)))
     store = S3(settings)
     await store.create_buckets(settings.all_buckets())
-    await store.close()
+    store.close()
     _write_environment(DEVSTACK / "env", settings, endpoints)
     logs = DEVSTACK / "logs"
     logs.mkdir(exist_ok=True)

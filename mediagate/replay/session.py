@@ -95,7 +95,7 @@ async def open_session(
         await check_database(settings)
         database = await stack.enter_async_context(await connect(str(settings.database_url), CONNECTIONS))
         store = S3(settings)
-        stack.push_async_callback(store.close)
+        stack.callback(store.close)
         log = await stack.enter_async_context(open_log(settings.kafka_bootstrap_servers))
         yield Session(settings, media_types, database, store, log, stop)
 

@@ -51,7 +51,7 @@ async def subject(
         return outside_client.get_object(Bucket=bucket, Key=key)["Body"].read()
 
     yield Subject(store, settings.temp_bucket, settings.buckets["post"], put, read)
-    await store.close()
+    store.close()
 
 
 def source(subject: Subject, key: str, body: bytes) -> CopySource:
@@ -162,7 +162,7 @@ async def test_an_s3_that_is_away_is_worth_another_try(settings: Settings) -> No
         with pytest.raises(TransientError):
             await away.head("temp", "a")
     finally:
-        await away.close()
+        away.close()
 
 
 async def test_refused_credentials_are_a_configuration_to_stop_for(settings: Settings, s3: S3) -> None:
@@ -173,7 +173,7 @@ async def test_refused_credentials_are_a_configuration_to_stop_for(settings: Set
         with pytest.raises(StopError):
             await refused.delete(settings.temp_bucket, "a")
     finally:
-        await refused.close()
+        refused.close()
 
 
 def terms(settings: Settings, body: bytes) -> PutTerms:

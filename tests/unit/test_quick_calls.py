@@ -1,6 +1,6 @@
 """Quick calls understand what they expect; everything else is left to boto3."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -50,22 +50,17 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-@pytest.fixture
-async def calls(server: Server) -> AsyncIterator[QuickCalls]:
-    address = server.address
-
+def calls_to(address: str) -> QuickCalls:
     def presign(_: str, bucket: str, key: str, __: timedelta, ___: Mapping[str, str]) -> str:
         return f"{address}/{bucket}/{key}"
 
-    calls = QuickCalls(presign, address, connections=1)
-    yield calls
-    await calls.close()
+    return QuickCalls(presign, address, connections=1)
 
 
 @pytest.mark.parametrize(("status", "understood"), [(200, True), (404, True), (403, False), (503, False)])
-async def test_head(server: Server, calls: QuickCalls, status: int, understood: bool) -> None:
+def test_head(server: Server, status: int, understood: bool) -> None:
     server.status = status
-    answer = await calls.head("b", "k")
+    answer = calls_to(server.address).head("b", "k")
     assert (answer is not None) == understood
     if answer is not None:
         assert (answer[0], answer[1]["etag"]) == (status, '"1"')
@@ -81,19 +76,21 @@ async def test_head(server: Server, calls: QuickCalls, status: int, understood: 
         (503, COPIED, False),
     ],
 )
-async def test_copy(server: Server, calls: QuickCalls, status: int, body: bytes, copied: bool) -> None:
+def test_copy(server: Server, status: int, body: bytes, copied: bool) -> None:
     server.status, server.body = status, body
-    assert await calls.copy("b", "k", {"x-amz-copy-source": "a/k"}) is copied
+    assert calls_to(server.address).copy("b", "k", {"x-amz-copy-source": "a/k"}) is copied
 
 
 @pytest.mark.parametrize(("status", "deleted"), [(204, True), (403, False), (503, False)])
-async def test_delete(server: Server, calls: QuickCalls, status: int, deleted: bool) -> None:
+def test_delete(server: Server, status: int, deleted: bool) -> None:
     server.status = status
-    assert await calls.delete("b", "k") is deleted
+    assert calls_to(server.address).delete("b", "k") is deleted
 
 
-async def test_where_nobody_answers_nothing_was_done(server: Server, calls: QuickCalls) -> None:
+def test_where_nobody_answers_nothing_was_done(server: Server) -> None:
+    address = server.address
     server.server_close()
-    assert await calls.head("b", "k") is None
-    assert not await calls.copy("b", "k", {})
-    assert not await calls.delete("b", "k")
+    calls = calls_to(address)
+    assert calls.head("b", "k") is None
+    assert not calls.copy("b", "k", {})
+    assert not calls.delete("b", "k")

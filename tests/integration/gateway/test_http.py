@@ -229,4 +229,4 @@ class TestReadiness:
             )
             async with serving(app) as client:
                 yield client
-        await store.close()
+        store.close()

@@ -100,7 +100,7 @@ async def test_a_completion_that_another_overtook_gets_the_same_answer(
     )
     async with serving(app) as client:
         answer = await Uploader(client, "alice").complete(media_id)
-    await store.close()
+    store.close()
 
     assert answer == (202, {"media_id": str(media_id), "state": "queued"})
     assert memory_publisher.records == []
