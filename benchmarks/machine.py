@@ -38,7 +38,7 @@ class Sample:
 
 @dataclass
 class Usage:
-    """Samples of one run, oldest first, by `time.time()`; `check` raises where it has ended by itself."""
+    """Samples of one run, oldest first, by `time.time()`; `check` raises where the process has ended."""
 
     check: Callable[[], None]
     samples: list[Sample] = field(default_factory=list)
@@ -166,15 +166,10 @@ def _peers_of_the_gateway() -> dict[str, str]:
 
 def _node() -> str:
     node = shutil.which("node")
-    return (
-        ""
-        if node is None
-        else subprocess.run(
-            [node, "--version"], capture_output=True, text=True, check=True, timeout=STOP_DEADLINE
-        )
-        .stdout.strip()
-        .removeprefix("v")
-    )
+    if node is None:
+        return ""
+    told = subprocess.check_output([node, "--version"], text=True, timeout=STOP_DEADLINE)
+    return told.strip().removeprefix("v")
 
 
 def _processor() -> str:

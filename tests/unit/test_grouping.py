@@ -111,13 +111,23 @@ async def turn() -> None:
         await asyncio.sleep(0)
 
 
+Tasks = list[asyncio.Task[int]]
+
+
+async def asked_meanwhile(
+    work: Work, grouped: Grouped[int, int], first: range, later: range
+) -> tuple[Tasks, Tasks]:
+    """Those whose group is under way, and those who came since."""
+    under_way = asked(grouped, first)
+    await work.begun.wait()
+    waiting = asked(grouped, later)
+    await turn()
+    return under_way, waiting
+
+
 async def test_what_comes_at_once_is_one_group_and_what_comes_meanwhile_the_next() -> None:
     work = Work()
-    grouped = Grouped(work, asyncio.Lock())
-    first = asked(grouped, range(3))
-    await work.begun.wait()
-    second = asked(grouped, range(3, 8))
-    await turn()
+    first, second = await asked_meanwhile(work, Grouped(work, asyncio.Lock()), range(3), range(3, 8))
     assert work.groups == [[0, 1, 2]]
 
     work.may_end.set()
@@ -129,17 +139,14 @@ async def test_what_comes_at_once_is_one_group_and_what_comes_meanwhile_the_next
 async def test_what_waits_has_a_bound() -> None:
     work = Work()
     grouped = Grouped(work, asyncio.Lock())
-    tasks = asked(grouped, range(1))
-    await work.begun.wait()
-    tasks += asked(grouped, range(MOST_WAITING))
-    await turn()
+    first, waiting = await asked_meanwhile(work, grouped, range(1), range(MOST_WAITING))
 
     with pytest.raises(TransientError):
         async with asyncio.timeout(PATIENCE):
             await grouped(0)
 
     work.may_end.set()
-    assert len(await asyncio.gather(*tasks)) == MOST_WAITING + 1
+    assert len(await asyncio.gather(*first, *waiting)) == MOST_WAITING + 1
 
 
 async def test_a_failure_is_that_of_the_whole_group_and_of_no_other() -> None:
@@ -156,11 +163,7 @@ async def test_a_failure_is_that_of_the_whole_group_and_of_no_other() -> None:
 
 async def test_who_gives_up_neither_stops_the_group_nor_is_written_later() -> None:
     work = Work()
-    grouped = Grouped(work, asyncio.Lock())
-    first = asked(grouped, range(2))
-    await work.begun.wait()
-    waiting = asked(grouped, range(2, 4))
-    await turn()
+    first, waiting = await asked_meanwhile(work, Grouped(work, asyncio.Lock()), range(2), range(2, 4))
     first[0].cancel()
     waiting[0].cancel()
     await turn()
