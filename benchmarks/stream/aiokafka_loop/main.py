@@ -37,6 +37,8 @@ async def main() -> None:
     try:
         while True:
             found = await consumer.getmany(timeout_ms=WAIT_MS, max_records=WINDOW)
+            if not found:
+                continue
             window = [record for records in found.values() for record in records]
             futures = []
             for record in window:
