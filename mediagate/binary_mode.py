@@ -6,6 +6,7 @@ Whatever looks otherwise is left to the library, which is also the oracle of thi
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 Header = tuple[str, bytes]
@@ -13,6 +14,10 @@ Header = tuple[str, bytes]
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}|\.\d{6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 REQUIRED = frozenset({"ce_id", "ce_source", "ce_type", "ce_specversion", "ce_time", "content-type"})
 KNOWN = REQUIRED | {"ce_subject", "ce_causationid"}
+JSON_CONTENT: Header = ("content-type", b"application/json")
+VERSION: Header = ("ce_specversion", b"1.0")
+PUBLISHERS = 100
+"""Sets of header names, one of each publisher or its version, that are remembered."""
 
 
 class Attributes(NamedTuple):
@@ -33,19 +38,25 @@ def is_attribute(name: str) -> bool:
 def read_attributes(headers: Sequence[Header]) -> Attributes | None:
     """The attributes in a record's headers; None where it takes the library to read them."""
     found = dict(headers)
-    if not found.keys() >= REQUIRED or any(map(is_attribute, found.keys() - KNOWN)):
+    if not _are_plain(tuple(found)):
         return None
     if found["ce_specversion"] != b"1.0" or found["content-type"] != b"application/json":
         return None
     try:
-        subject, cause = found.get("ce_subject"), found.get("ce_causationid")
-        texts = [found[name].decode() for name in ("ce_id", "ce_type", "ce_source", "ce_time")]
-        optional = [None if content is None else content.decode() for content in (subject, cause)]
-        if not all(texts) or "" in optional or RFC_3339.fullmatch(texts[3]) is None:
+        id_, type_, source = found["ce_id"].decode(), found["ce_type"].decode(), found["ce_source"].decode()
+        subject, cause = found.get("ce_subject", b"-").decode(), found.get("ce_causationid", b"-").decode()
+        time = found["ce_time"].decode()
+        if not (id_ and type_ and source and subject and cause) or RFC_3339.fullmatch(time) is None:
             return None
-        return Attributes(texts[0], texts[1], texts[2], datetime.fromisoformat(texts[3]), optional[1])
+        causation_id = cause if "ce_causationid" in found else None
+        return Attributes(id_, type_, source, datetime.fromisoformat(time), causation_id)
     except ValueError:  # no UTF-8, or no such day
         return None
+
+
+@lru_cache(PUBLISHERS)
+def _are_plain(names: tuple[str, ...]) -> bool:
+    return REQUIRED.issubset(names) and not any(name not in KNOWN and is_attribute(name) for name in names)
 
 
 def write_attributes(attributes: Attributes, subject: str) -> list[Header]:
@@ -55,8 +66,8 @@ def write_attributes(attributes: Attributes, subject: str) -> list[Header]:
         ("ce_type", attributes.type.encode()),
         ("ce_source", attributes.source.encode()),
         ("ce_subject", subject.encode()),
-        ("content-type", b"application/json"),
-        ("ce_specversion", b"1.0"),
+        JSON_CONTENT,
+        VERSION,
     ]
     if attributes.time is not None:
         headers.append(("ce_time", attributes.time.isoformat().replace("+00:00", "Z").encode()))

@@ -252,11 +252,12 @@ def event_id(event_type: EventType, media_id: UUID | str, cause: str) -> str:
 
 def encode(event: Event[Model], topic: str) -> OutgoingRecord:
     """The event as a Kafka record in CloudEvents binary mode."""
-    attributes = Attributes(event.id, event.type.value, event.source, event.time, event.causation_id)
+    attributes = Attributes(event.id, event.type, event.source, event.time, event.causation_id)
     headers = write_attributes(attributes, event.subject)
     if event.traceparent is not None:
         headers.append(("traceparent", event.traceparent.encode()))
-    return OutgoingRecord(topic, event.subject.encode(), event.data.model_dump_json().encode(), headers)
+    value = event.data.__pydantic_serializer__.to_json(event.data)
+    return OutgoingRecord(topic, event.subject.encode(), value, headers)
 
 
 def decode(

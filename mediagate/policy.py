@@ -122,14 +122,16 @@ def decide_by(rule: Rule, scores: Mapping[str, float]) -> Verdict:
     """The verdict on the scores alone, whichever scanner gave them."""
     if not scores:
         return Verdict(Outcome.NEEDS_REVIEW, ("no scores",))
-    findings = [
-        _judge(category, scores[category], rule.thresholds.get(category)) for category in sorted(scores)
-    ]
-    rejections = tuple(reason for outcome, reason in findings if outcome is Outcome.REJECTED)
-    holds = tuple(reason for outcome, reason in findings if outcome is Outcome.NEEDS_REVIEW)
+    rejections, holds = [], []
+    for category in sorted(scores):
+        outcome, reason = _judge(category, scores[category], rule.thresholds.get(category))
+        if outcome is Outcome.REJECTED:
+            rejections.append(reason)
+        elif outcome is Outcome.NEEDS_REVIEW:
+            holds.append(reason)
     if rejections:
-        return Verdict(Outcome.REJECTED, rejections + holds)
-    return Verdict(Outcome.NEEDS_REVIEW if holds else Outcome.APPROVED, holds)
+        return Verdict(Outcome.REJECTED, (*rejections, *holds))
+    return Verdict(Outcome.NEEDS_REVIEW if holds else Outcome.APPROVED, tuple(holds))
 
 
 def decide_unscannable(policy: Policy, linked_to_type: str, reason: str) -> Verdict:

@@ -14,6 +14,7 @@ from workers.app import make_app
 from workers.consumer import RebalanceSafeConsumer
 
 QUEUED_RECORDS = 256
+RECORDS_PER_POLL = 100
 
 
 class Transport(driver.Transport):
@@ -29,6 +30,7 @@ def make_sinks_app(settings: SinksSettings, scratch: Path) -> faust.App:
         settings.sinks_group,
         scratch,
         QUEUED_RECORDS,
+        RECORDS_PER_POLL,
         lambda app: Transport(app.conf.broker_consumer, app),
     )
 

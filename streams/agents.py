@@ -14,12 +14,19 @@ from streams.transport import ChunkSchema, Demand, Transport
 from workers.app import make_app
 
 QUEUED_CHUNKS = 4
+RECORDS_PER_POLL = 500
+"""Each poll is a word with another thread."""
 
 
 def make_streams_app(settings: StreamsSettings, demand: Demand, scratch: Path) -> faust.App:
     """The worker's app, on the chunked transport."""
     return make_app(
-        settings, settings.streams_group, scratch, QUEUED_CHUNKS, lambda app: Transport(app, demand)
+        settings,
+        settings.streams_group,
+        scratch,
+        QUEUED_CHUNKS,
+        RECORDS_PER_POLL,
+        lambda app: Transport(app, demand),
     )
 
 

@@ -38,12 +38,13 @@ class Failures:
 class Case:
     """Filled in step by step; a step that was made is not made again when a later one is retried.
 
+    `item` is there once its bytes are to be read.
     `sha256` is what the object store itself verified of exactly these bytes, None where it did not.
     `recorded` is the decision that there is already, where the event changes nothing of it.
     """
 
     event: Event[UploadCompleted]
-    item: ScanItem
+    item: ScanItem = field(init=False)
     identified: bool = False
     sha256: str | None = None
     inspection: Inspection | None = None
@@ -57,3 +58,8 @@ class Case:
     def media_id(self) -> UUID:
         """The upload's id."""
         return self.event.data.media_id
+
+    @property
+    def animated(self) -> bool:
+        """Whether its inspection found a picture of several frames."""
+        return self.inspection is not None and self.inspection.frames is not None

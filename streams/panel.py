@@ -55,7 +55,7 @@ class Panel:
         return self._policy.rule(case.event.data.linked_to_type).scanners
 
     def _failures(self, case: Case) -> str:
-        names = {name for route in self._routes[case.item.media_type] for name in route.scanners}
+        names = {name for route in self._routes[case.event.data.media_type] for name in route.scanners}
         return "; ".join(self._scanners[name].failure for name in sorted(names))
 
     async def _judge_by(self, routes: Sequence[Route], cases: Sequence[Case]) -> None:
@@ -82,7 +82,7 @@ class Panel:
         recalled = len(cases) - len(_open(cases))
         if recalled:
             metrics.KNOWN_VERDICTS.inc(recalled)
-            log.info("verdicts known", media_type=cases[0].item.media_type, items=recalled)
+            log.info("verdicts known", media_type=cases[0].event.data.media_type, items=recalled)
 
     async def _ask(self, scanner: GuardedScanner, cases: Sequence[Case]) -> None:
         """Has the scanner judge each hash once; waits for what another worker is having judged."""

@@ -15,7 +15,7 @@ from mediagate import failpoints, metrics
 from mediagate.dead_letter_cap import DeadLetterCap
 from mediagate.dead_letters import dead_letter
 from mediagate.errors import DeadLetterError, StopError, TransientError
-from mediagate.events import Decision, Event, Outcome, OutgoingRecord, UploadCompleted
+from mediagate.events import Decision, Outcome, OutgoingRecord
 from mediagate.failpoints import Step
 from mediagate.media import MediaType
 from mediagate.policy import Policy
@@ -104,7 +104,7 @@ class WindowScan:
         """One record per arrival: its decision or its dead letter."""
         await self._until_admitted(arrivals)
         records = [self._dead_letter(arrival) for arrival in arrivals if arrival.fault is not None]
-        cases = [self._case(arrival.event) for arrival in arrivals if arrival.event is not None]
+        cases = [Case(arrival.event) for arrival in arrivals if arrival.event is not None]
         if cases:
             decisions, now = await self._decisions(cases), self._now()
             records += [
@@ -131,7 +131,7 @@ class WindowScan:
 
     async def _decisions(self, cases: Sequence[Case]) -> Sequence[Decision]:
         # Whatever is away pauses this media type: nothing is decided until it answers again.
-        media_type = cases[0].item.media_type
+        media_type = cases[0].event.data.media_type
         try:
             async for attempt in stamina.retry_context(
                 on=TransientError, attempts=None, timeout=None, wait_initial=0.5, wait_max=LONGEST_PAUSE
@@ -152,8 +152,6 @@ class WindowScan:
             held = await self._brakes.held(media_type, [each.outcome for each in decisions.values()])
         except TransientError as error:
             self._pause(media_type, str(error))
-            for case in cases:  # the URLs may be old by the next try
-                case.item = self._scan_item(case.event, case.item.animated)
             raise
         emitted = {case: braked(each) if each.outcome in held else each for case, each in decisions.items()}
         _count(media_type, emitted.values())
@@ -164,6 +162,9 @@ class WindowScan:
         await self._recall(cases)
         cases = [case for case in cases if case.recorded is None]
         await identify(self._store, [case for case in cases if not case.identified])
+        for case in cases:  # at each try, for the URLs of the last one may be old
+            if case.finding is None:
+                case.item = self._scan_item(case)
         await self._inspect([case for case in cases if case.finding is None and case.inspection is None])
         await self._check_block_list([case for case in cases if not case.checked])
         failpoints.PROCESS.reach(Step.MID_SCAN)
@@ -189,7 +190,7 @@ class WindowScan:
                 case.finding = seen
             else:
                 case.inspection, case.pdq = seen.inspection, seen.pdq
-                case.item = replace(case.item, animated=seen.inspection.frames is not None)
+                case.item = replace(case.item, animated=case.animated)
 
     async def _check_block_list(self, cases: Sequence[Case]) -> None:
         candidates = [_candidate(case) for case in cases if _is_as_accepted(case)]
@@ -199,21 +200,18 @@ class WindowScan:
             if case.media_id in matches:
                 case.finding = Blocked(matches[case.media_id].reason)
 
-    def _case(self, event: Event[UploadCompleted]) -> Case:
-        return Case(event, self._scan_item(event, animated=False))
-
-    def _scan_item(self, event: Event[UploadCompleted], animated: bool) -> ScanItem:
-        upload = event.data
+    def _scan_item(self, case: Case) -> ScanItem:
+        upload = case.event.data
         urls = self._store.presign_get(upload.bucket, upload.key, URL_LIFE)
         return ScanItem(
-            job_id=event.subject,
+            job_id=case.event.subject,
             media_type=upload.media_type,
             mime_type=upload.mime_type,
             url=urls.url,
             etag=upload.etag,
             size=upload.size,
             public_url=urls.public_url,
-            animated=animated,
+            animated=case.animated,
         )
 
     def _pause(self, media_type: MediaType, reason: str | None) -> None:

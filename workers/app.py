@@ -12,7 +12,6 @@ from mediagate.settings import Settings
 
 SESSION_TIMEOUT = 15.0
 """Seconds until the partitions of a worker that fell silent are another's."""
-RECORDS_PER_POLL = 100
 METADATA_MAX_AGE_MS = 5_000
 """A member that joins while Kafka restarts may know no partitions: it gets none until it has looked again."""
 
@@ -22,9 +21,10 @@ def make_app(
     group: str,
     scratch: Path,
     queue_size: int,
+    records_per_poll: int,
     transport: Callable[[faust.App], Any],
 ) -> faust.App:
-    """An app without web server, tables and leader. `queue_size` bounds what waits for an agent."""
+    """An app without web server, tables and leader. `queue_size` bounds the polls' messages for an agent."""
     app = faust.App(
         group,
         broker=[f"kafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")],
@@ -34,7 +34,7 @@ def make_app(
         stream_wait_empty=False,
         stream_buffer_maxsize=queue_size,
         broker_client_id=f"{group}-{socket.gethostname()}-{os.getpid()}",
-        broker_max_poll_records=RECORDS_PER_POLL,
+        broker_max_poll_records=records_per_poll,
         broker_commit_interval=1.0,
         broker_session_timeout=SESSION_TIMEOUT,
         broker_heartbeat_interval=SESSION_TIMEOUT / 5,

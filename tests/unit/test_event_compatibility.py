@@ -26,9 +26,8 @@ from mediagate.events import (
     decode,
     encode,
 )
-from mediagate.media import MediaType
 from mediagate.policy import load_policy
-from mediagate.scanners import ScanItem, Scanned
+from mediagate.scanners import Scanned
 from mediagate.topics import load_topics
 from sinks.decisions import decode_decision
 from streams.cases import Case, Scored
@@ -131,8 +130,7 @@ def test_an_unknown_field_of_an_upload_stands_in_its_decision() -> None:
     upload = Frozen(next(path for path in OLDEST if path.stem == "upload-completed"))
     value = json.dumps(upload.value | ADDED).encode()
     event = decode(upload.key, value, upload.headers, UploadCompleted, EventType.UPLOAD_COMPLETED)
-    item = ScanItem(event.subject, MediaType.IMAGE, "image/jpeg", "http://127.0.0.1/", event.data.etag, 1)
-    case = Case(event, item, finding=Scored(Scanned({"nsfw": 0.01}), "local", "m1"))
+    case = Case(event, finding=Scored(Scanned({"nsfw": 0.01}), "local", "m1"))
     decision = decision_of(case, load_policy(ROOT / "policy.yaml"), None)
 
     record = decision_record(event, decision, load_topics(ROOT / "topics.yaml"), NOW)
