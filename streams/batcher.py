@@ -30,6 +30,8 @@ COMMIT_INTERVAL = 1.0
 """Seconds from one commit to the next: so much more may be decided again after a crash."""
 PUBLISH_PATIENCE = 300.0
 COMMIT_PATIENCE = 60.0
+PUBLISHING = stamina.AsyncRetryingCaller(attempts=None, timeout=PUBLISH_PATIENCE).on(TransientError)
+COMMITTING = stamina.AsyncRetryingCaller(attempts=None, timeout=COMMIT_PATIENCE).on(TransientError)
 LAST_COMMIT_PATIENCE = 5.0
 """Seconds for the commit of a release whose windows took all the time that it had."""
 PAUSE_CHECK = 0.2
@@ -212,7 +214,7 @@ class Batcher:
         with telling(self._step_ended):
             records = await self._decide(window.items)
         decided.set()
-        await self._publish_all(window, records)
+        await PUBLISHING(self._publish_unless_stale, window, records)
         if self._stale(window):
             return
         failpoints.PROCESS.reach(Step.BEFORE_COMMIT)
@@ -228,13 +230,9 @@ class Batcher:
         generation = window.items[0].generation
         return generation == self._released or generation != self._generation()
 
-    async def _publish_all(self, window: Window[Arrival], records: Sequence[OutgoingRecord]) -> None:
-        async for attempt in stamina.retry_context(
-            on=TransientError, attempts=None, timeout=PUBLISH_PATIENCE
-        ):
-            with attempt:
-                if not self._stale(window):
-                    await self._publish(records)
+    async def _publish_unless_stale(self, window: Window[Arrival], records: Sequence[OutgoingRecord]) -> None:
+        if not self._stale(window):
+            await self._publish(records)
 
     async def _commit_for_ever(self) -> None:
         while True:
@@ -255,15 +253,13 @@ class Batcher:
 
     async def _commit_settled(self) -> None:
         async with self._committing:
-            self._commit_under_way = self._begin(self._try_to_commit())
+            self._commit_under_way = self._begin(COMMITTING(self._try_to_commit))
             await asyncio.wait({self._commit_under_way})
 
     async def _try_to_commit(self) -> None:
-        async for attempt in stamina.retry_context(on=TransientError, attempts=None, timeout=COMMIT_PATIENCE):
-            with attempt:
-                positions = self._ledger.positions()
-                if positions and await self._commit(positions):
-                    self._ledger.committed(positions)
+        positions = self._ledger.positions()
+        if positions and await self._commit(positions):
+            self._ledger.committed(positions)
 
     def _observe(self, window: Window[Arrival], trigger: Trigger, seconds: float) -> None:
         metrics.WINDOWS.labels(self._media_type, trigger).inc()

@@ -35,7 +35,9 @@ from streams.recorded import RecordedDecisions
 
 URL_LIFE = timedelta(hours=1)
 """Longer than any scan: URLs are signed when it starts, anew at every try, and never stored."""
-LONGEST_PAUSE = 30.0
+DECIDING = stamina.AsyncRetryingCaller(attempts=None, timeout=None, wait_initial=0.5, wait_max=30.0).on(
+    TransientError
+)
 RESUME_CHECK = 1.0
 """Seconds between two questions whether an operator has resumed a stream."""
 MD5_ETAG = re.compile(r'"([0-9a-f]{32})"')
@@ -133,14 +135,9 @@ class WindowScan:
         # Whatever is away pauses this media type: nothing is decided until it answers again.
         media_type = cases[0].event.data.media_type
         try:
-            async for attempt in stamina.retry_context(
-                on=TransientError, attempts=None, timeout=None, wait_initial=0.5, wait_max=LONGEST_PAUSE
-            ):
-                with attempt:
-                    return await self._try(media_type, cases)
+            return await DECIDING(self._try, media_type, cases)
         finally:
             self._pause(media_type, None)
-        raise StopError("retrying ended without an answer")
 
     async def _try(self, media_type: MediaType, cases: Sequence[Case]) -> Sequence[Decision]:
         try:
