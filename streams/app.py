@@ -80,7 +80,7 @@ async def run(stop: asyncio.Event) -> None:
             topics,
             now=_now,
         )
-        worker = StreamsWorker(settings, topics, publisher, scan.decide, scratch, scan.is_paused)
+        worker = StreamsWorker(settings, topics, publisher, scan.decide, scratch, scan.is_paused, scan.expect)
         health = HealthServer(
             settings.host, settings.streams_port, lambda: worker.not_ready or scan.not_ready
         )

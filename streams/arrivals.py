@@ -1,5 +1,6 @@
 """A record that arrived: its event, or why it can never have one."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,17 +11,22 @@ from mediagate.contract import check_contract
 from mediagate.errors import DeadLetterError
 from mediagate.events import Event, EventType, UploadCompleted, decode
 from mediagate.media import MediaType
+from mediagate.storage import ObjectHead
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arrival:
-    """One record of an upload-completed topic; exactly one of `event` and `fault` is there."""
+    """One record of an upload-completed topic; exactly one of `event` and `fault` is there.
+
+    `head` is asked while its window still fills.
+    """
 
     tp: TP
     record: ConsumerRecord
     generation: int
     event: Event[UploadCompleted] | None
     fault: DeadLetterError | None
+    head: asyncio.Task[ObjectHead | None] | None = None
 
     @property
     def size(self) -> int:

@@ -21,6 +21,7 @@ from streams.ledger import Ledger
 from streams.windows import Trigger, Window, WindowLimits
 
 Decide = Callable[[Sequence[Arrival]], Awaitable[Sequence[OutgoingRecord]]]
+Expect = Callable[[Sequence[Arrival]], None]
 Publish = Callable[[Sequence[OutgoingRecord]], Awaitable[None]]
 Commit = Callable[[Mapping[TP, int]], Awaitable[bool]]
 
@@ -46,6 +47,7 @@ class Batcher:
     open one, so that none waits for the broker. Windows are decided one after the other and settled in any
     order: the ledger commits prefixes. `run` ends only by an exception:
     then the process must stop. What a released partition still had here is dropped, unacknowledged.
+    `expect` is told what a window gets while it fills.
     `progress` counts what has ended: windows, and steps within them.
     """
 
@@ -54,6 +56,7 @@ class Batcher:
         media_type: MediaType,
         limits: WindowLimits,
         *,
+        expect: Expect,
         decide: Decide,
         publish: Publish,
         commit: Commit,
@@ -66,6 +69,7 @@ class Batcher:
     ) -> None:
         self._media_type = media_type
         self._limits = limits
+        self._expect = expect
         self._decide = decide
         self._publish = publish
         self._commit = commit
@@ -190,6 +194,7 @@ class Batcher:
             self._window = self._window.filled(self._backlog)
             for _ in range(len(self._window.items) - before):
                 self._backlog.popleft()
+            self._expect(self._window.items[before:])
         self._wants_more(len(self._backlog) < self._limits.max_items)
         self._changed.set()
 

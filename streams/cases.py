@@ -1,10 +1,12 @@
 """One upload of a window, and all that is found out about it on the way to its decision."""
 
+import asyncio
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from mediagate.events import Decision, Event, Inspection, UploadCompleted
 from mediagate.scanners import ScanItem, Scanned, Unscannable
+from mediagate.storage import ObjectHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,13 @@ class Failures:
 class Case:
     """Filled in step by step; a step that was made is not made again when a later one is retried.
 
-    `item` is there once its bytes are to be read.
+    `head` may have been asked before; `item` is there once its bytes are to be read.
     `sha256` is what the object store itself verified of exactly these bytes, None where it did not.
     `recorded` is the decision that there is already, where the event changes nothing of it.
     """
 
     event: Event[UploadCompleted]
+    head: asyncio.Task[ObjectHead | None] | None = None
     item: ScanItem = field(init=False)
     identified: bool = False
     sha256: str | None = None

@@ -29,7 +29,7 @@ from streams.block_list import BlockList, Candidate
 from streams.brakes import Brakes
 from streams.cases import Blocked, Case
 from streams.decisions import braked, decision_of, decision_record
-from streams.identification import identify
+from streams.identification import asked_ahead, identify
 from streams.panel import Panel
 from streams.recorded import RecordedDecisions
 
@@ -102,11 +102,17 @@ class WindowScan:
         """Whether a window of the media type waits: for a scanner, S3, PostgreSQL or an operator."""
         return media_type in self._paused
 
+    def expect(self, arrivals: Sequence[Arrival]) -> None:
+        """Asks S3 what it has of uploads whose window still fills, so that the window waits for less."""
+        for arrival in arrivals:
+            if arrival.event is not None:
+                arrival.head = asked_ahead(self._store, arrival.event.data)
+
     async def decide(self, arrivals: Sequence[Arrival]) -> Sequence[OutgoingRecord]:
         """One record per arrival: its decision or its dead letter."""
         await self._until_admitted(arrivals)
         records = [self._dead_letter(arrival) for arrival in arrivals if arrival.fault is not None]
-        cases = [Case(arrival.event) for arrival in arrivals if arrival.event is not None]
+        cases = [Case(arrival.event, arrival.head) for arrival in arrivals if arrival.event is not None]
         if cases:
             decisions, now = await self._decisions(cases), self._now()
             records += [

@@ -16,7 +16,7 @@ from mediagate.settings import StreamsSettings
 from mediagate.topics import Topics
 from streams.agents import add_window_agent, make_streams_app
 from streams.arrivals import receiver
-from streams.batcher import Batcher, Decide
+from streams.batcher import Batcher, Decide, Expect
 from streams.transport import ChunkConsumer, Demand
 from streams.windows import WindowLimits
 from workers.lifecycle import raise_failures, stop_app, until_stop_or_failure
@@ -41,6 +41,7 @@ class StreamsWorker:
         decide: Decide,
         scratch: Path,
         is_paused: Callable[[MediaType], bool] = lambda media_type: False,
+        expect: Expect = lambda arrivals: None,
     ) -> None:
         self._demand = Demand()
         self._app = make_streams_app(settings, self._demand, scratch)
@@ -51,7 +52,7 @@ class StreamsWorker:
         for media_type in MediaType:
             topic = topics.upload_completed(media_type).name
             paused = partial(is_paused, media_type)
-            batcher = self._batcher(settings, media_type, topic, publisher, decide, paused)
+            batcher = self._batcher(settings, media_type, topic, publisher, expect, decide, paused)
             receive = receiver(media_type, source_buckets, settings.all_buckets())
             add_window_agent(self._app, topic, media_type, receive, batcher, self._fail)
             _gauge(media_type, batcher)
@@ -109,6 +110,7 @@ class StreamsWorker:
         media_type: MediaType,
         topic: str,
         publisher: Publisher,
+        expect: Expect,
         decide: Decide,
         paused: Callable[[], bool],
     ) -> Batcher:
@@ -119,6 +121,7 @@ class StreamsWorker:
                 settings.max_wait(media_type).total_seconds(),
                 settings.batch_bytes(media_type),
             ),
+            expect=expect,
             decide=decide,
             publish=publisher.publish,
             commit=self._commit,

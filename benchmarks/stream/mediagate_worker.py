@@ -29,6 +29,7 @@ from mediagate.settings import StreamsSettings, load_settings
 from mediagate.storage import S3, ObjectHead
 from mediagate.testing.scanner import HARMLESS
 from mediagate.topics import load_topics
+from streams.arrivals import Arrival
 from streams.block_list import BlockList
 from streams.brakes import Brakes
 from streams.breakers import GuardedScanner
@@ -82,6 +83,9 @@ class AnswersAtOnce:
 class NothingExamined(WindowScan):
     """A scan without any step that looks at bytes."""
 
+    def expect(self, arrivals: Sequence[Arrival]) -> None:
+        """Asks nothing."""
+
     async def _examine(self, cases: Sequence[Case]) -> None:
         for case in cases:
             case.inspection = INSPECTION
@@ -126,7 +130,7 @@ async def run(stop: asyncio.Event) -> None:
         if os.environ.get("RECOVERY") == "yes":
             recovery = Recovery(settings, topics, database, NothingStored(settings), publisher, now=_now)
             background.append(asyncio.create_task(recovery.run()))
-        worker = StreamsWorker(settings, topics, publisher, scan.decide, scratch, scan.is_paused)
+        worker = StreamsWorker(settings, topics, publisher, scan.decide, scratch, scan.is_paused, scan.expect)
         await worker.run(stop, *background)
 
 

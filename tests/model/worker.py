@@ -117,6 +117,7 @@ class Worker:
         self.batcher = Batcher(
             MediaType.IMAGE,
             limits,
+            expect=lambda arrivals: None,
             decide=self._decide,
             publish=self._publish,
             commit=self._commit,

@@ -10,11 +10,23 @@ from mediagate.errors import DeadLetterError, TransientError
 from mediagate.events import Event, Outcome, UploadCompleted, encode
 from mediagate.policy import Policy
 from mediagate.scanners import ScanItem, Scanned, ScanResult, Unscannable
+from mediagate.storage import ObjectHead
 from mediagate.testing.scanner import ScriptedScanner
-from tests.integration.streams.scene import SEEN, Scene, decision
+from mediagate.testing.storage import InMemoryObjectStore
+from tests.integration.streams.scene import BUCKET, SEEN, Scene, decision
 from tests.uploads import upload
 
 DEADLINE = 10.0
+
+
+class CountedHeads(InMemoryObjectStore):
+    """Counts how often it is asked for an object."""
+
+    asked = 0
+
+    async def head(self, bucket: str, key: str) -> ObjectHead | None:
+        self.asked += 1
+        return await super().head(bucket, key)
 
 
 def local(*arguments: object, **options: object) -> ScriptedScanner:
@@ -119,6 +131,28 @@ async def test_waits_for_a_store_that_is_away_and_decides_nothing_meanwhile(scen
     scene.inspector.failures = 2
     assert await scene.outcomes(scene.scan(scanner), scene.upload()) == [Outcome.APPROVED]
     assert len(scanner.batches) == 1
+
+
+async def test_s3_is_asked_once_though_the_window_was_expected(scene: Scene) -> None:
+    heads = CountedHeads([BUCKET])
+    scene.store = heads
+    scan = scene.scan(local())
+    arrivals = [scene.arrival(scene.upload()) for _ in range(2)]
+    scan.expect(arrivals)
+    assert await scan.decide(arrivals)
+    assert heads.asked == 2
+
+
+async def test_what_s3_could_not_say_while_the_window_filled_is_asked_again(scene: Scene) -> None:
+    scan = scene.scan(local())
+    arrival = scene.arrival(scene.upload())
+    scene.store.available = False
+    scan.expect([arrival])
+    assert arrival.head is not None
+    await asyncio.wait({arrival.head})
+    scene.store.available = True
+    (record,) = await scan.decide([arrival])
+    assert record.topic == scene.topics.approved.name
 
 
 async def test_a_window_that_waits_says_so_until_it_goes_on(scene: Scene) -> None:

@@ -35,7 +35,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 ACCEPTED, OTHER = samples.png(64, 48), samples.jpeg(640, 480)
-MOMENTS = ("never", "before the window", "after inspection", "after the scan", "after the decision")
+MOMENTS = (
+    "never",
+    "while the window fills",
+    "before the window",
+    "after inspection",
+    "after the scan",
+    "after the decision",
+)
 
 
 class Swapper:
@@ -110,8 +117,13 @@ async def test_what_was_overwritten_is_never_published(
     publisher = InMemoryPublisher()
     effects = Effects(settings, scene.topics, partial(records_of, scene.pool), s3, publisher, now=lambda: NOW)
 
+    arrival = scene.arrival(event, settings.temp_bucket)
     swapper.at("before the window")
-    (record,) = await scan.decide([scene.arrival(event, settings.temp_bucket)])
+    scan.expect([arrival])
+    assert arrival.head is not None
+    await arrival.head
+    swapper.at("while the window fills")
+    (record,) = await scan.decide([arrival])
     swapper.at("after the decision")
     kinds = set(DECISION_TYPES.values())
     decided: Event[Decision] = decode(record.key, record.value, record.headers, Decision, *kinds)

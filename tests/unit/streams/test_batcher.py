@@ -39,6 +39,7 @@ class World:
     windows: list[list[int]] = field(default_factory=list)
     published: list[int] = field(default_factory=list)
     committed: list[Mapping[TP, int]] = field(default_factory=list)
+    expected: list[list[int]] = field(default_factory=list)
     wanted: list[bool] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -55,6 +56,7 @@ class World:
         return Batcher(
             MediaType.IMAGE,
             WindowLimits(max_items, max_wait),
+            expect=lambda arrivals: self.expected.append(offsets(arrivals)),
             decide=self._decide,
             publish=publish or self._publish,
             commit=self._commit,
@@ -103,6 +105,16 @@ async def test_processes_windows_in_order_and_commits_what_is_settled(world: Wor
     running.cancel()
     assert world.windows == [[0, 1], [2, 3], [4]]
     assert world.published == [0, 1, 2, 3, 4]
+
+
+async def test_tells_what_a_window_gets_while_it_fills(world: World) -> None:
+    batcher = world.batcher(max_items=3, max_wait=3600)
+    batcher.put([arrival(0)])
+    batcher.put([arrival(offset) for offset in range(1, 5)])
+    running = asyncio.create_task(batcher.run())
+    await world.until(lambda: world.windows == [[0, 1, 2]])
+    running.cancel()
+    assert world.expected == [[0], [1, 2], [3, 4]]
 
 
 async def test_commits_the_first_at_once_and_then_no_more_often_than_the_interval(world: World) -> None:
