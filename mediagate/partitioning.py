@@ -23,7 +23,7 @@ def murmur2(data: bytes) -> int:
     mixed = SEED ^ len(data)
     for (word,) in iter_unpack("<I", data[:whole]):
         scrambled = word * FACTOR & WORD
-        mixed = (mixed * FACTOR & WORD) ^ ((scrambled ^ scrambled >> 24) * FACTOR & WORD)
+        mixed = (mixed * FACTOR ^ (scrambled ^ scrambled >> 24) * FACTOR) & WORD
     if rest := data[whole:]:
         mixed = (mixed ^ int.from_bytes(rest, "little")) * FACTOR & WORD
     mixed = (mixed ^ mixed >> 13) * FACTOR & WORD

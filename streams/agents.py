@@ -14,7 +14,7 @@ from streams.transport import ChunkSchema, Demand, Transport
 from workers.app import make_app
 
 QUEUED_CHUNKS = 4
-RECORDS_PER_POLL = 500
+RECORDS_PER_POLL = 250
 """Each poll is a word with another thread."""
 
 
