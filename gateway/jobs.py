@@ -2,11 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
-from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -20,8 +18,7 @@ INSERT_DEADLINE = 15.0
 QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """What the gateway needs of a row."""
 
     media_id: UUID
@@ -37,7 +34,7 @@ class Job:
     @classmethod
     def from_row(cls, row: asyncpg.Record) -> "Job":
         """The job in a row of all columns."""
-        values = {field.name: row[field.name] for field in fields(cls)}
+        values = {name: row[name] for name in cls._fields}
         return cls(**{**values, "state": State(row["state"])})
 
     @classmethod
@@ -56,9 +53,8 @@ class Job:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A row to be made, by its columns."""
+class NewJob(NamedTuple):
+    """A row to be made: the columns of `insert_jobs`, in its order."""
 
     media_id: UUID
     user_id: str
@@ -76,10 +72,6 @@ class NewJob:
     request_fingerprint: str
     created_at: datetime
     url_expires_at: datetime
-
-
-COLUMNS = tuple(field.name for field in fields(NewJob))
-VALUES = attrgetter(*COLUMNS)
 
 
 class Jobs:
@@ -144,6 +136,6 @@ class Jobs:
         """Commits all rows or none; says of each whether it was made."""
         # All processes take the locks of idempotency keys in one order: no two wait for each other.
         ordered = sorted(jobs, key=lambda job: (job.caller, job.idempotency_key or ""))
-        columns = dict(zip(COLUMNS, zip(*map(VALUES, ordered), strict=True), strict=True))
-        made = {row["media_id"] async for row in QUERIES.insert_jobs(self._pool, **columns)}
+        rows = await self._pool.fetch(QUERIES.insert_jobs.sql, *zip(*ordered, strict=True))
+        made = {row["media_id"] for row in rows}
         return [job.media_id in made for job in jobs]

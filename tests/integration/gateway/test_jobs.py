@@ -1,7 +1,6 @@
 """What a repeated, concurrent, foreign or owed request does to the rows."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -55,6 +54,18 @@ def new_job(number: int) -> NewJob:
         created_at=now,
         url_expires_at=now,
     )
+
+
+class TestInsert:
+    async def test_every_value_is_in_its_own_column(self, pool: "Pool[asyncpg.Record]") -> None:
+        job = new_job(1)._replace(
+            caller="a service", idempotency_key="k", url_expires_at=datetime(2026, 1, 2, tzinfo=UTC)
+        )
+
+        await Jobs(pool).insert(job)
+
+        (row,) = await pool.fetch("select * from media_jobs")
+        assert {name: row[name] for name in job._fields} == job._asdict()
 
 
 class TestIdempotencyKey:
@@ -129,8 +140,8 @@ class TestGroups:
     async def test_a_bad_row_does_not_fail_the_others(self, pool: "Pool[asyncpg.Record]") -> None:
         jobs = Jobs(pool)
         wanted = [new_job(number) for number in range(10)]
-        wanted[4] = replace(wanted[4], file_size=0)  # against a check of the table
-        wanted[7] = replace(wanted[7], file_size=2**70)  # not even sent
+        wanted[4] = wanted[4]._replace(file_size=0)  # against a check of the table
+        wanted[7] = wanted[7]._replace(file_size=2**70)  # not even sent
 
         made = await asyncio.gather(*map(jobs.insert, wanted), return_exceptions=True)
 
@@ -144,7 +155,7 @@ class TestGroups:
     async def test_keys_of_one_group_are_told_apart(self, pool: "Pool[asyncpg.Record]") -> None:
         jobs = Jobs(pool)
         keys = ["b", None, "a", "b", None, "a", "c"]
-        wanted = [replace(new_job(n), idempotency_key=key) for n, key in enumerate(keys)]
+        wanted = [new_job(n)._replace(idempotency_key=key) for n, key in enumerate(keys)]
 
         made = await asyncio.gather(*map(jobs.insert, wanted))
 
