@@ -38,11 +38,11 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What the signatures of a day share: their scope, the beginning of their query, the derived key."""
+    """What the signatures of a day share: their scope, the beginning of their query, an HMAC to copy."""
 
     scope: str
     query: str
-    key: bytes = field(repr=False)
+    keyed: hmac.HMAC = field(repr=False)
 
 
 class Presigner:
@@ -61,7 +61,7 @@ class Presigner:
     ) -> str:
         """The URL; whoever uses it must send exactly these headers."""
         address, credentials = self._address(bucket), self._credentials.get_frozen_credentials()
-        moment = _moment(self._now().replace(microsecond=0))
+        moment = _moment(self._now())
         day = self._day(credentials.access_key, credentials.secret_key, moment[:8])
         headers = headers or {}
         names, places, quoted_names = _signed_names(tuple(headers))
@@ -74,8 +74,9 @@ class Presigner:
         lines += [f"{name}:{' '.join(values[at].split())}" for name, at in zip(names, places, strict=True)]
         request = "\n".join([*lines, "", ";".join(names), "UNSIGNED-PAYLOAD"])
         to_sign = f"{ALGORITHM}\n{moment}\n{day.scope}\n{sha256(request.encode()).hexdigest()}"
-        signature = _hmac(day.key, to_sign).hex()
-        return f"{address.origin}{path}?{query}{signed_names}{token}&X-Amz-Signature={signature}"
+        signature = day.keyed.copy()
+        signature.update(to_sign.encode())
+        return f"{address.origin}{path}?{query}{signed_names}{token}&X-Amz-Signature={signature.hexdigest()}"
 
     def _ask_address(self, bucket: str) -> Address:
         url = self._client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
@@ -89,14 +90,14 @@ class Presigner:
         scope = f"{day}/{self._region}/s3/aws4_request"
         key = f"AWS4{secret_key}".encode()
         for part in scope.split("/"):
-            key = _hmac(key, part)
+            key = hmac.digest(key, part.encode(), "sha256")
         credential = _quote(f"{access_key}/{scope}")
-        return Day(scope, f"X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={credential}", key)
+        query = f"X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={credential}"
+        return Day(scope, query, hmac.new(key, digestmod="sha256"))
 
 
-@lru_cache(1)
-def _moment(second: datetime) -> str:
-    return second.strftime("%Y%m%dT%H%M%SZ")
+def _moment(now: datetime) -> str:
+    return f"{now.year:04}{now.month:02}{now.day:02}T{now.hour:02}{now.minute:02}{now.second:02}Z"
 
 
 @lru_cache(HEADER_SETS)
@@ -106,10 +107,6 @@ def _signed_names(headers: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[int,
     places = tuple(sorted(range(len(lower)), key=lower.__getitem__))
     names = tuple(lower[place] for place in places)
     return names, places, "%3B".join(names)
-
-
-def _hmac(key: bytes, text: str) -> bytes:
-    return hmac.digest(key, text.encode(), "sha256")
 
 
 def _quote(text: str) -> str:

@@ -46,8 +46,7 @@ class ObjectHead:
     metadata: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class PutTerms:
+class PutTerms(NamedTuple):
     """What a signed upload may be, and nothing else; hashes in hex."""
 
     bucket: str
@@ -58,8 +57,7 @@ class PutTerms:
     md5: str
 
 
-@dataclass(frozen=True, slots=True)
-class SignedRequest:
+class SignedRequest(NamedTuple):
     """A request that S3 accepts only with exactly these headers."""
 
     method: str
