@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from gateway.auth import Authenticator
 from gateway.callers import Caller
-from gateway.models import CompletionRequest, ReadinessAnswer, UploadRequest
+from gateway.models import CompletionRequest, ReadinessAnswer, UploadRequest, json_of
 from gateway.problems import ProblemError
 from gateway.readiness import Check, missing_dependencies
 from gateway.requests import parse, read_json, traceparent
@@ -103,6 +103,4 @@ class OperationRoutes:
 
 
 def _json(answer: BaseModel, status: HTTPStatus) -> web.Response:
-    return web.Response(
-        body=answer.model_dump_json().encode(), status=status, content_type="application/json"
-    )
+    return web.Response(body=json_of(answer), status=status, content_type="application/json")

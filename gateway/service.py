@@ -19,6 +19,7 @@ from gateway.models import (
     SignedUpload,
     UploadAnswer,
     UploadRequest,
+    json_of,
 )
 from gateway.problems import FieldError, ProblemError
 from gateway.uploads import fingerprint, temp_key
@@ -137,7 +138,7 @@ class UploadService:
             key=temp_key(media_id),
             caller=caller.subject,
             idempotency_key=idempotency_key,
-            request_fingerprint=fingerprint(request.model_dump_json()),
+            request_fingerprint=fingerprint(json_of(request)),
             created_at=now,
             url_expires_at=now + self._terms.url_expires,
         )

@@ -36,6 +36,6 @@ def temp_key(media_id: UUID) -> str:
     return f"uploads/{media_id}"
 
 
-def fingerprint(canonical_body: str) -> str:
+def fingerprint(canonical_body: bytes) -> str:
     """What tells a repeated request from another one under the same Idempotency-Key."""
-    return hashlib.sha256(canonical_body.encode()).hexdigest()
+    return hashlib.sha256(canonical_body).hexdigest()

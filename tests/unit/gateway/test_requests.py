@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.models import CompletionRequest, UploadRequest
+from gateway.models import CompletionRequest, UploadRequest, json_of
 from gateway.problems import ProblemError
 from gateway.requests import parse, traceparent
 from gateway.uploads import UploadRules, fingerprint, temp_key
@@ -209,11 +209,17 @@ def test_a_temporary_key_has_nothing_of_the_clients_in_it() -> None:
 
 
 def test_fingerprints_tell_bodies_apart() -> None:
-    first = fingerprint(request().model_dump_json())
+    first = fingerprint(json_of(request()))
 
-    assert first == fingerprint(request(sha256_hash="aB" * 32).model_dump_json())
-    assert first != fingerprint(request(linked_to_id="post-2").model_dump_json())
-    assert first != fingerprint(request(file_size=999).model_dump_json())
+    assert first == fingerprint(json_of(request(sha256_hash="aB" * 32)))
+    assert first != fingerprint(json_of(request(linked_to_id="post-2")))
+    assert first != fingerprint(json_of(request(file_size=999)))
+
+
+def test_json_of_a_model_is_what_pydantic_dumps() -> None:
+    declared = request(file_name="Grüße 😀.jpg")
+
+    assert json_of(declared) == declared.model_dump_json().encode()
 
 
 def test_a_hash_is_stored_in_lower_case() -> None:
