@@ -25,11 +25,6 @@ IDEMPOTENCY_KEY_PATTERN = r"^[\x20-\x7e]{1,255}$"
 IdempotencyKey = Annotated[str, StringConstraints(pattern=IDEMPOTENCY_KEY_PATTERN)]
 
 
-def json_of(model: BaseModel) -> bytes:
-    """What `model_dump_json` answers, encoded, without a text in between."""
-    return model.__pydantic_serializer__.to_json(model)
-
-
 def _md5_under_either_name(schema: JsonDict) -> None:
     properties = cast(dict[str, JsonDict], schema["properties"])
     properties["md5_hash"] = {**properties["md5Hash"], "description": "The same as `md5Hash`"}

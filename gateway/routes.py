@@ -11,12 +11,13 @@ from pydantic import BaseModel
 
 from gateway.auth import Authenticator
 from gateway.callers import Caller
-from gateway.models import CompletionRequest, ReadinessAnswer, UploadRequest, json_of
+from gateway.models import CompletionRequest, ReadinessAnswer, UploadRequest
 from gateway.problems import ProblemError
 from gateway.readiness import Check, missing_dependencies
 from gateway.requests import parse, read_json, traceparent
 from gateway.service import UploadService
 from gateway.uploads import UploadRules
+from mediagate.serializing import json_of
 
 UUID_FORM = "[0-9a-fA-F-]{36}"
 

@@ -19,7 +19,6 @@ from gateway.models import (
     SignedUpload,
     UploadAnswer,
     UploadRequest,
-    json_of,
 )
 from gateway.problems import FieldError, ProblemError
 from gateway.uploads import fingerprint, temp_key
@@ -31,6 +30,7 @@ from mediagate.failpoints import Step
 from mediagate.jobs import Acceptance, State, UploadDiffersError, accept, upload_completed
 from mediagate.metrics import EVENTS_OWED
 from mediagate.publisher import Publisher
+from mediagate.serializing import json_of
 from mediagate.storage import ObjectStore, PutTerms
 from mediagate.topics import Topics
 

@@ -26,6 +26,7 @@ from pydantic import (
 from mediagate.binary_mode import Attributes, Header, is_attribute, read_attributes, write_attributes
 from mediagate.errors import DeadLetterError
 from mediagate.media import MediaType, media_type_of, safe_file_name
+from mediagate.serializing import json_of
 
 SCANNER = "Whose scores: `vision`, `modal`, `local`; `block_list`; null where nobody scanned"
 EVENT_NAMESPACE = UUID("6f1c1f43-5d0e-4c0b-9d0a-2f6a0d7b8c11")
@@ -256,8 +257,7 @@ def encode(event: Event[Model], topic: str) -> OutgoingRecord:
     headers = write_attributes(attributes, event.subject)
     if event.traceparent is not None:
         headers.append(("traceparent", event.traceparent.encode()))
-    value = event.data.__pydantic_serializer__.to_json(event.data)
-    return OutgoingRecord(topic, event.subject.encode(), value, headers)
+    return OutgoingRecord(topic, event.subject.encode(), json_of(event.data), headers)
 
 
 def decode(
