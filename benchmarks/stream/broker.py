@@ -113,17 +113,20 @@ class Broker:
         partitions = self._partitions_of(topic)
         self._consumer.assign(partitions)
         await self._consumer.seek_to_beginning(*partitions)
-        wanted = sum((await self._consumer.end_offsets(partitions)).values())
+        left = dict(await self._consumer.end_offsets(partitions))
         caused: list[Caused] = []
         async with asyncio.timeout(DEADLINE):
-            # A transaction's marker has an offset, too.
-            while sum([await self._consumer.position(each) for each in partitions]) < wanted:
+            # A transaction's marker has an offset, too, and may still come.
+            while left := {each: end for each, end in left.items() if await self._is_behind(each, end)}:
                 found = await self._consumer.getmany(timeout_ms=1000)
                 for record in (record for of_partition in found.values() for record in of_partition):
                     cause = dict(record.headers).get("ce_causationid")
                     if cause is not None:
                         caused.append(Caused(cause, record.timestamp / 1000))
         return caused
+
+    async def _is_behind(self, partition: TopicPartition, end: int) -> bool:
+        return int(await self._consumer.position(partition)) < end
 
     async def joined(self, group: str, members: int) -> None:
         """Waits until a group has so many members, and each of them its partitions."""
