@@ -36,7 +36,7 @@ class StreamBenchmark:
         """One peer, once; raises RuntimeError where it decided anything twice or not at all."""
         name = f"bench.{uuid4().hex[:8]}"
         output, log = f"{name}.decisions", self._directory / f"{name}.log"
-        await self._forget_verdicts()
+        await self._forget()
         async with Broker(self._servers) as broker:
             await broker.create(output)
             with tempfile.TemporaryDirectory() as scratch:
@@ -66,9 +66,10 @@ class StreamBenchmark:
             **peer.environment,
         }
 
-    async def _forget_verdicts(self) -> None:
+    async def _forget(self) -> None:
         connection = await asyncpg.connect(self._environment["DATABASE_URL"])
         try:
-            await connection.execute("truncate verdicts")
+            # Other areas decide on the same uploads, in the same database.
+            await connection.execute("truncate verdicts, media_jobs cascade")
         finally:
             await connection.close()
