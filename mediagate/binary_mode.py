@@ -50,7 +50,7 @@ def read_attributes(headers: Sequence[Header]) -> Attributes | None:
             return None
         causation_id = cause if "ce_causationid" in found else None
         return Attributes(id_, type_, source, datetime.fromisoformat(time), causation_id)
-    except ValueError:  # no UTF-8, or no such day
+    except (ValueError, AttributeError):  # no UTF-8, no such day, or null, as Kafka allows
         return None
 
 

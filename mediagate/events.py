@@ -1,11 +1,10 @@
 """The events on Mediagate's topics: their models, their CloudEvents form, their ids."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha1
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from cloudevents.core.base import BaseCloudEvent
@@ -217,8 +216,7 @@ BLOCK_LIST = "block_list"
 Model = TypeVar("Model", bound=EventModel)
 
 
-@dataclass(frozen=True, slots=True)
-class Event(Generic[Model]):
+class Event(NamedTuple, Generic[Model]):
     """One CloudEvent and its typed data; `subject` is the media_id and also the record's key."""
 
     id: str
@@ -231,8 +229,7 @@ class Event(Generic[Model]):
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingRecord:
+class OutgoingRecord(NamedTuple):
     """A Kafka record that is ready to be sent; without a partition, to the one of its key."""
 
     topic: str
@@ -264,7 +261,6 @@ def decode(
     key: bytes | None, value: bytes | None, headers: Sequence[Header], model: type[Model], *types: EventType
 ) -> Event[Model]:
     """The event in a Kafka record, binary or structured; raises DeadLetterError where it fits no contract."""
-    headers = [header for header in headers if header[1] is not None]  # Kafka allows null
     if value is None:
         raise DeadLetterError("no_value", "the record is a tombstone")
     attributes, payload = _read(value, headers)
@@ -294,7 +290,9 @@ class _RawJSON(JSONFormat):
 
 def _read(value: bytes, headers: Sequence[Header]) -> tuple[Attributes, object]:
     attributes = read_attributes(headers)
-    return (attributes, value) if attributes is not None else _read_with_library(value, headers)
+    if attributes is not None:
+        return attributes, value
+    return _read_with_library(value, [header for header in headers if header[1] is not None])
 
 
 def _read_with_library(value: bytes, headers: Sequence[Header]) -> tuple[Attributes, object]:
@@ -345,6 +343,6 @@ def _first_line(error: Exception) -> str:
 
 def _header(headers: Sequence[Header], name: str) -> str | None:
     for key, value in headers:
-        if key == name:
+        if key == name and value is not None:
             return value.decode(errors="replace")
     return None

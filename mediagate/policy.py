@@ -3,10 +3,9 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import yaml
 from pydantic import (
@@ -99,8 +98,7 @@ class Policy(_PolicyModel):
         return {"default": self.default, **dict(sorted(self.linked_to_types.items()))}
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What shall happen, and why, most severe first; no reasons where all scores are low."""
 
     outcome: Outcome

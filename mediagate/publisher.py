@@ -21,12 +21,13 @@ NO_VALUE = object()
 """Stands for null: aiokafka refuses a record without key and value, but others may have sent us one."""
 
 
-class Place(NamedTuple):
-    """Where a record stands."""
+class Run(NamedTuple):
+    """Records that stand one after the other, by their numbers; `first` is the offset of the first."""
 
+    numbers: Sequence[int]
     topic: str
     partition: int
-    offset: int
+    first: int
 
 
 class Publisher(Protocol):
@@ -80,9 +81,13 @@ class KafkaPublisher:
 
     async def deliver(self, records: Sequence[OutgoingRecord]) -> list[str]:
         """Publishes; says where each record stands now, as TOPIC:PARTITION:OFFSET."""
-        return [f"{each.topic}:{each.partition}:{each.offset}" for each in await self._send(records)]
+        places: dict[int, str] = {}
+        for run in await self._send(records):
+            for index, number in enumerate(run.numbers):
+                places[number] = f"{run.topic}:{run.partition}:{run.first + index}"
+        return [places[number] for number in range(len(records))]
 
-    async def _send(self, records: Sequence[OutgoingRecord]) -> list[Place]:
+    async def _send(self, records: Sequence[OutgoingRecord]) -> list[Run]:
         try:
             async with asyncio.timeout(self._deadline):
                 # Records that come one by one share the batches that the producer makes.
@@ -90,18 +95,18 @@ class KafkaPublisher:
         except (KafkaError, TimeoutError) as error:
             raise TransientError(f"Kafka did not acknowledge: {type(error).__name__} {error}") from error
 
-    async def _send_each(self, records: Sequence[OutgoingRecord]) -> list[Place]:
-        places = []
-        for record in records:
+    async def _send_each(self, records: Sequence[OutgoingRecord]) -> list[Run]:
+        runs = []
+        for number, record in enumerate(records):
             value = NO_VALUE if record.value is None else record.value
             headers = list(record.headers)
             sent = await self._producer.send_and_wait(
                 record.topic, value=value, key=record.key, partition=record.partition, headers=headers
             )
-            places.append(Place(sent.topic, sent.partition, sent.offset))
-        return places
+            runs.append(Run([number], sent.topic, sent.partition, sent.offset))
+        return runs
 
-    async def _send_batches(self, records: Sequence[OutgoingRecord]) -> list[Place]:
+    async def _send_batches(self, records: Sequence[OutgoingRecord]) -> list[Run]:
         """A batch per partition, or several where one grows too large: far cheaper than record by record."""
         sending = []
         for (topic, partition), numbers in (await self._shares(records)).items():
@@ -112,12 +117,10 @@ class KafkaPublisher:
                 sending.append((numbers[: batch.record_count()], future))
                 numbers = numbers[batch.record_count() :]
         sent = await asyncio.gather(*(future for _, future in sending))
-        places = {
-            number: Place(first.topic, first.partition, first.offset + index)
+        return [
+            Run(numbers, first.topic, first.partition, first.offset)
             for (numbers, _), first in zip(sending, sent, strict=True)
-            for index, number in enumerate(numbers)
-        }
-        return [places[number] for number in range(len(records))]
+        ]
 
     async def _shares(self, records: Sequence[OutgoingRecord]) -> Mapping[tuple[str, int], list[int]]:
         """Which of the records go to a partition, in their order."""
@@ -137,8 +140,10 @@ class KafkaPublisher:
         """As many of the records as one batch takes."""
         batch = self._producer.create_batch()
         for record in records:
-            parts = {"key": record.key, "value": record.value, "headers": record.headers}
-            if batch.append(timestamp=None, **parts) is None:
+            appended = batch.append(
+                timestamp=None, key=record.key, value=record.value, headers=record.headers
+            )
+            if appended is None:
                 break
         return batch
 

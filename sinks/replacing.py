@@ -1,7 +1,7 @@
 """When a decision gives way to a rescan's or a human's, and what stands in its place; pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from mediagate.errors import DeadLetterError
@@ -54,7 +54,7 @@ def rescanned(state: State, outcome: Outcome) -> State | None:
 def by_rescan(job: Job, event: Event[Decision], state: State) -> Replacement:
     """The rescan's decision; what was understood of the same bytes before stays known."""
     seen = event.data.inspection or (job.decision and job.decision.inspection)
-    stored = stored_decision(replace(event, data=event.data.model_copy(update={"inspection": seen})))
+    stored = stored_decision(event._replace(data=event.data.model_copy(update={"inspection": seen})))
     replaced = [*job.replaced, *([job.decision_event_id] if job.decision_event_id else [])]
     return Replacement(state, EndedBy(id=event.id), stored | {"replaced": replaced})
 

@@ -111,9 +111,9 @@ class Batcher:
 
     def put(self, arrivals: Sequence[Arrival]) -> None:
         """Takes arrivals of the current consumer generation, until its release; others are dropped."""
-        now = self._clock()
+        now, generation = self._clock(), self._generation()
         for arrival in arrivals:
-            if arrival.generation == self._generation() != self._closed:
+            if arrival.generation == generation != self._closed:
                 self._ledger.deliver(arrival.tp, arrival.record.offset)
                 self._backlog.append((arrival, now, arrival.size))
         self._fill()

@@ -1,6 +1,6 @@
 """Which offsets may be committed: only those below which everything is decided and acknowledged."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 
 from faust.types import TP
@@ -10,19 +10,19 @@ class Ledger:
     """Remembers what was delivered, in order, and what of it is settled; pure bookkeeping."""
 
     def __init__(self) -> None:
-        self._delivered: dict[TP, deque[int]] = {}
-        self._settled: dict[TP, set[int]] = {}
+        self._delivered: defaultdict[TP, deque[int]] = defaultdict(deque)
+        self._settled: defaultdict[TP, set[int]] = defaultdict(set)
         self._positions: dict[TP, int] = {}
 
     def deliver(self, tp: TP, offset: int) -> None:
         """A record arrived; offsets of a partition rise."""
-        self._delivered.setdefault(tp, deque()).append(offset)
+        self._delivered[tp].append(offset)
 
     def settle(self, records: Iterable[tuple[TP, int]]) -> None:
         """Every decision of these records was acknowledged by the broker."""
         touched = set()
         for tp, offset in records:
-            self._settled.setdefault(tp, set()).add(offset)
+            self._settled[tp].add(offset)
             touched.add(tp)
         for tp in touched:
             self._advance(tp)
@@ -44,7 +44,7 @@ class Ledger:
         self._positions.clear()
 
     def _advance(self, tp: TP) -> None:
-        delivered, settled = self._delivered.get(tp, deque()), self._settled[tp]
+        delivered, settled = self._delivered[tp], self._settled[tp]
         while delivered and delivered[0] in settled:
             offset = delivered.popleft()
             settled.discard(offset)

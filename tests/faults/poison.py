@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from random import Random
 
 from mediagate.events import OutgoingRecord
@@ -53,4 +52,4 @@ def poison(good: Sequence[OutgoingRecord], random: Random) -> list[OutgoingRecor
 
 
 def _spoiled(good: OutgoingRecord, spoil: Callable[[bytes, Random], bytes], random: Random) -> OutgoingRecord:
-    return replace(good, value=spoil(good.value or b"", random))
+    return good._replace(value=spoil(good.value or b"", random))

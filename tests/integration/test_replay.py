@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -125,7 +124,7 @@ async def test_what_the_newest_model_has_judged_is_known(
     session: Open, settings: Settings, servers: str, topic: str, database: Any
 ) -> None:
     events = [
-        replace(event, data=event.data.model_copy(update={"sha256": f"{number:064x}"}))
+        event._replace(data=event.data.model_copy(update={"sha256": f"{number:064x}"}))
         for number, event in enumerate(uploads(settings, 4))
     ]
     for number, event in enumerate(events[:3]):
@@ -155,11 +154,11 @@ async def test_what_fits_no_contract_is_named_and_left_out(
     record = encode(event, topic)
     video = upload(settings.temp_bucket, "video/mp4")
     elsewhere = upload("somebody-elses")
-    asked = replace(event, data=event.data.model_copy(update={"rescan": True}))
+    asked = event._replace(data=event.data.model_copy(update={"rescan": True}))
     bad = [
-        replace(record, value=b"{}"),
-        replace(record, value=b"not JSON"),
-        replace(record, headers=[]),
+        record._replace(value=b"{}"),
+        record._replace(value=b"not JSON"),
+        record._replace(headers=[]),
         encode(video, topic),
         encode(elsewhere, topic),
         encode(asked, topic),
@@ -186,7 +185,7 @@ async def test_copies_are_as_the_originals_in_the_same_partitions_and_order(
 ) -> None:
     events = uploads(settings, 50)
     # A publisher may choose partitions in a way of its own.
-    odd = [replace(encode(event, topic), partition=number % 4) for number, event in enumerate(events)]
+    odd = [encode(event, topic)._replace(partition=number % 4) for number, event in enumerate(events)]
     await publish_records(servers, odd)
     before = await read(servers, topic)
 
@@ -261,7 +260,7 @@ async def test_offsets_and_partitions_are_chosen(
 ) -> None:
     events = uploads(settings, 20)
     await publish_records(
-        servers, [replace(encode(event, topic), partition=n % 4) for n, event in enumerate(events)]
+        servers, [encode(event, topic)._replace(partition=n % 4) for n, event in enumerate(events)]
     )
 
     await executed(session, topic, partition=[1, 2], from_offset=2, to_offset=4)
@@ -348,7 +347,7 @@ async def test_a_limit_holds_for_a_replay_that_was_stopped(
     session: Open, settings: Settings, servers: str, topic: str
 ) -> None:
     events = uploads(settings, 100)
-    await publish_records(servers, [replace(encode(event, topic), partition=0) for event in events])
+    await publish_records(servers, [encode(event, topic)._replace(partition=0) for event in events])
     stop, replay_id = asyncio.Event(), uuid4()
     async with session(stop) as opened:
         replay, _ = await opened.find(replay_id, wanted(topic, limit=60))
@@ -367,7 +366,7 @@ async def test_what_was_not_acknowledged_to_us_comes_again_with_the_same_id(
 ) -> None:
     """The process was killed after Kafka had the last part, and before PostgreSQL knew."""
     events = uploads(settings, 30)
-    await publish_records(servers, [replace(encode(event, topic), partition=0) for event in events])
+    await publish_records(servers, [encode(event, topic)._replace(partition=0) for event in events])
     replay, _ = await executed(session, topic, partition=[0])
     said = {"finished": False, "published": 20, "reached": {f"{topic}:0": 20}}
     await database.execute("update operator_actions set details = details || $1", said)
@@ -452,7 +451,7 @@ async def test_a_rescan_names_where_each_object_is_now(
     outside_client.put_object(Bucket=public, Key="changed.png", Body=b"other bytes")
     outside_client.put_object(Bucket=settings.temp_bucket, Key=events["swapped"].data.key, Body=b"SWAPPED")
     elsewhere = events["else"].data.model_copy(update={"key": "another"})
-    events["else"] = replace(events["else"], data=elsewhere)
+    events["else"] = events["else"]._replace(data=elsewhere)
     await publish(servers, topic, events.values())
 
     _, tally = await counted(session, topic, force_rescan=True)

@@ -5,7 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -244,7 +244,7 @@ def stored(town: Town, upload: Upload, verified: bool) -> Event[UploadCompleted]
         "file_name": upload.file_name,
     }
     data = event.data.model_copy(update=said)
-    return replace(event, id=str(uuid4()), subject=str(upload.media_id), data=data)
+    return event._replace(id=str(uuid4()), subject=str(upload.media_id), data=data)
 
 
 def check_that_every_kind_is_there(tables: Tables, objects: Objects) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum, auto
 from functools import cache
 from typing import cast
@@ -388,7 +388,7 @@ class Worker:
 @cache
 def _event(size: int) -> Event[UploadCompleted]:
     event = upload()
-    return replace(event, data=event.data.model_copy(update={"size": size}))
+    return event._replace(data=event.data.model_copy(update={"size": size}))
 
 
 def _value(arrival: Arrival) -> bytes:

@@ -1,7 +1,5 @@
 """Decisions that an operator asked for anew: they replace the one that there is, and no human's."""
 
-from dataclasses import replace
-
 import pytest
 
 from mediagate.errors import DeadLetterError
@@ -133,7 +131,7 @@ async def test_a_rescan_of_other_bytes_is_a_dead_letter(scene: Scene, effects: E
     await effects.carry_out(decision(upload, Outcome.REJECTED))
     event = await rescan(scene, upload, Outcome.APPROVED, "2")
     other = event.data.upload.model_copy(update={fault: '"other"'})
-    event = replace(event, data=event.data.model_copy(update={"upload": other}))
+    event = event._replace(data=event.data.model_copy(update={"upload": other}))
 
     with pytest.raises(DeadLetterError, match="upload_differs"):
         await effects.carry_out(event)
@@ -162,7 +160,7 @@ async def test_what_was_understood_before_stays_known_for_a_human(scene: Scene, 
     await effects.carry_out(decision(upload, Outcome.APPROVED))
     event = await rescan(scene, upload, Outcome.UNSCANNABLE, "2")
     unseen = event.data.model_copy(update={"inspection": None})
-    await effects.carry_out(replace(event, data=unseen))
+    await effects.carry_out(event._replace(data=unseen))
     assert await scene.state(upload.media_id) == "quarantined"
 
     assert await effects.override(override(upload, OverrideVerdict.APPROVE)) is State.PUBLISHED

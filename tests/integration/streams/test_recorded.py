@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -72,7 +71,7 @@ def read(record: OutgoingRecord) -> Event[Decision]:
 
 def rescan(event: Event[UploadCompleted], **place: str) -> Event[UploadCompleted]:
     data = event.data.model_copy(update={**place, "rescan": True})
-    return replace(event, id="rescan", data=data, causation_id=event.id)
+    return event._replace(id="rescan", data=data, causation_id=event.id)
 
 
 async def answer(scene: Scene, scanner: ScriptedScanner, event: Event[UploadCompleted]) -> Event[Decision]:
@@ -99,7 +98,7 @@ async def test_an_event_of_a_decided_upload_is_answered_with_its_decision(
     await ended(scene, event.data, state, recorded(event.data, outcome))
     scanner = ScriptedScanner(name="local")
 
-    answered = await answer(scene, scanner, replace(event, id="again"))
+    answered = await answer(scene, scanner, event._replace(id="again"))
 
     assert scanner.batches == []
     assert scene.inspector.inspected == []

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -168,9 +167,9 @@ async def test_only_an_order_to_scan_again_names_a_bucket_of_mediagates_own(
     worker_settings: StreamsSettings, topics: Topics, tmp_path: Path, broker: Broker
 ) -> None:
     plain, asked = (upload(worker_settings.buckets["post"]) for _ in range(2))
-    asked = replace(asked, data=asked.data.model_copy(update={"rescan": True}))
+    asked = asked._replace(data=asked.data.model_copy(update={"rescan": True}))
     foreign = upload("somebody-elses-bucket")
-    foreign = replace(foreign, data=foreign.data.model_copy(update={"rescan": True}))
+    foreign = foreign._replace(data=foreign.data.model_copy(update={"rescan": True}))
     await broker.send([plain, foreign, asked])
     async with working(worker_settings, topics, tmp_path, Decider(topics)):
         assert await broker.decided({asked.subject}) == [asked.subject]

@@ -1,7 +1,6 @@
 """What a replay makes of a record, and what it refuses."""
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 from uuid import UUID
@@ -75,8 +74,8 @@ def test_a_copy_differs_in_its_id_its_cause_its_sender_and_its_time_alone(
     assert (copy.topic, copy.partition, copy.key) == ("images", 2, record.key)
     after = decoded(copy)
     assert after.id != before.id
-    assert after == replace(
-        before, id=after.id, causation_id=before.id, source="/mediagate/replay", time=LATER
+    assert after == before._replace(
+        id=after.id, causation_id=before.id, source="/mediagate/replay", time=LATER
     )
     assert after.data.model_dump()[UNKNOWN] == {"iso": 1.5}
 
@@ -102,7 +101,7 @@ def test_a_record_without_a_key_is_read(good: ConsumerRecord) -> None:
 
 def changed(**said: object) -> Event[UploadCompleted]:
     event = upload()
-    return replace(event, data=event.data.model_copy(update=said))
+    return event._replace(data=event.data.model_copy(update=said))
 
 
 @pytest.mark.parametrize(
