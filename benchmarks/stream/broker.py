@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from benchmarks.machine import Usage
 from mediagate.event_examples import COMPLETED_AT, UPLOAD
@@ -135,7 +136,10 @@ class Broker:
                 await asyncio.sleep(LOOKED_AT_EVERY)
 
     async def _is_settled(self, group: str, members: int) -> bool:
-        (response,) = await self._admin.describe_consumer_groups([group])
+        try:
+            (response,) = await self._admin.describe_consumer_groups([group])
+        except GroupCoordinatorNotAvailableError:  # of a broker that never had a group
+            return False
         (described,) = response.to_object()["groups"]
         joined = described["members"]
         return (
