@@ -85,25 +85,27 @@ class Recovery:
         return True
 
     async def _publish_owed(self) -> None:
-        pace = self._pace(*MediaType)
-        async for rows in self._pages(self._queries.unpublished, before=self._now() - PUBLISH_GRACE):
-            await self._publish_first(rows)
-            metrics.RECOVERED.labels("published").inc(len(rows))
-            if not await pace.sent(len(rows)):
-                return  # the next sweep goes on with it
+        before = self._now() - PUBLISH_GRACE
+        async with self._pace(*MediaType) as pace:
+            async for rows in self._pages(self._queries.unpublished, before):
+                await self._publish_first(rows)
+                metrics.RECOVERED.labels("published").inc(len(rows))
+                if not await pace.sent(len(rows)):
+                    return  # the next sweep goes on with it
 
     async def _retry_undecided(self, media_type: MediaType) -> None:
         if not await caught_up(self._settings, self._topics, media_type):
             return  # what is still on the broker is not owed: the worker will come to it
         before = self._now() - self._settings.recovery_cooldown
-        last, pace = self._settings.recovery_max_attempts, self._pace(media_type)
-        async for rows in self._pages(self._queries.undecided, before=before, media_type=media_type.value):
-            if spent := [row for row in rows if row["attempts"] >= last]:
-                await self._give_up(spent)
-            if left := [row for row in rows if row["attempts"] < last]:
-                await self._retry(left)
-            if not await pace.sent(len(rows)):
-                return
+        last = self._settings.recovery_max_attempts
+        async with self._pace(media_type) as pace:
+            async for rows in self._pages(self._queries.undecided, before, media_type.value):
+                if spent := [row for row in rows if row["attempts"] >= last]:
+                    await self._give_up(spent)
+                if left := [row for row in rows if row["attempts"] < last]:
+                    await self._retry(left)
+                if not await pace.sent(len(rows)):
+                    return
 
     async def _retry(self, rows: Sequence[Any]) -> None:
         started = await self._rows(
@@ -197,12 +199,13 @@ class Recovery:
             monotonic,
         )
 
-    async def _pages(self, query: Callable[..., Any], **terms: Any) -> AsyncIterator[Sequence[Any]]:
+    async def _pages(self, query: Any, *terms: Any) -> AsyncIterator[Sequence[Any]]:
         """All rows, a batch at a time, each row once: what a batch is helped with may leave it as it is."""
-        place = {"made": BEGINNING, "media_id": NO_ID}
-        while rows := await self._rows(query(self._database, **terms, **place, batch=BATCH)):
+        place = (BEGINNING, NO_ID)
+        # By asyncpg itself: aiosql fetches 50 rows at a time, in a transaction.
+        while rows := await self._database.fetch(query.sql, *terms, *place, BATCH):
             yield rows
-            place = {"made": rows[-1]["created_at"], "media_id": rows[-1]["media_id"]}
+            place = (rows[-1]["created_at"], rows[-1]["media_id"])
 
     async def _rows(self, query: Any) -> list[Any]:
         return [row async for row in query]
