@@ -4,7 +4,8 @@ import asyncio
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -119,35 +120,43 @@ class SweepBenchmark:
                 }
                 with running(OURS.prepare(), environment, cores()[0], log) as usage:
                     await broker.joined(name, 1)
-                    alone = await self._live(live, begun)
+                    async with self._coming(live):
+                        alone = await self._swept(live, begun)
+                        # What comes last waits for its window to fill, and none of it is measured.
+                        await broker.until(decisions, self._owed + len(live.started), [usage])
                     await broker.until(decisions, self._owed + len(live.started), [usage])
             caused = await broker.caused(decisions)
             swept = [each["event_published_at"].timestamp() for each in await pool.fetch(SWEPT, begun)]
             await broker.delete(uploads, decisions)
         if faults := self._faults(caused, live):
             raise RuntimeError(f"sweep: {faults}: {log}")
-        last = max(each.at for each in caused if each.cause not in live.started)
+        sweep = Phase(swept[0], swept[-1])
         return [
-            self._sweep(Phase(swept[0], swept[-1]), usage),
+            self._sweep(sweep, usage),
             self._measured("live uploads alone", alone, live, caused, usage),
-            self._measured("live uploads beside it", Phase(swept[0], last), live, caused, usage),
+            self._measured("live uploads beside it", sweep, live, caused, usage),
         ]
 
-    async def _live(self, live: Live, begun: datetime) -> Phase:
-        """Has uploads come, rows be owed and swept; when the uploads were alone."""
+    @asynccontextmanager
+    async def _coming(self, live: Live) -> AsyncIterator[None]:
+        """Uploads come meanwhile."""
         stop = asyncio.Event()
-        started = time.time()
         coming = asyncio.create_task(live.run(stop))
         try:
-            await asyncio.sleep(ALONE)
-            alone = Phase(started + WARM, time.time())
-            await live.pool.execute(OWE)
-            async with asyncio.timeout(DEADLINE):
-                while await live.pool.fetchval(STILL_OWED, begun):  # noqa: ASYNC110
-                    await asyncio.sleep(LOOKED_AT_EVERY)
+            yield
         finally:
             stop.set()
             await coming
+
+    async def _swept(self, live: Live, begun: datetime) -> Phase:
+        """Has rows be owed and swept; when the uploads were alone."""
+        started = time.time()
+        await asyncio.sleep(ALONE)
+        alone = Phase(started + WARM, time.time())
+        await live.pool.execute(OWE)
+        async with asyncio.timeout(DEADLINE):
+            while await live.pool.fetchval(STILL_OWED, begun):  # noqa: ASYNC110
+                await asyncio.sleep(LOOKED_AT_EVERY)
         return alone
 
     def _faults(self, caused: Sequence[Caused], live: Live) -> str:
