@@ -21,6 +21,8 @@ class Measurement:
     """One run of one peer; `rate` a second, CPU seconds per 10,000, memory in MiB, latencies in ms.
 
     With a `scale`, how many workers or events it is of, it is Mediagate's alone: nobody is compared.
+    `lead` is how many times as fast the first peer was, as the median over rotations: what slows the
+    machine down for one of them weighs on both.
     """
 
     peer: str
@@ -30,6 +32,7 @@ class Measurement:
     p50_ms: float | None = None
     p99_ms: float | None = None
     scale: int | None = None
+    lead: float | None = None
 
 
 def medians(runs: Sequence[Measurement]) -> list[Measurement]:
@@ -37,6 +40,7 @@ def medians(runs: Sequence[Measurement]) -> list[Measurement]:
     by_peer: defaultdict[str, list[Measurement]] = defaultdict(list)
     for run in runs:
         by_peer[run.peer].append(run)
+    first = by_peer[runs[0].peer]
     return [
         Measurement(
             peer,
@@ -46,6 +50,7 @@ def medians(runs: Sequence[Measurement]) -> list[Measurement]:
             _median_of([each.p50_ms for each in group]),
             _median_of([each.p99_ms for each in group]),
             group[0].scale,
+            _lead(first, group),
         )
         for peer, group in by_peer.items()
     ]
@@ -67,8 +72,8 @@ def table(title: str, measured: Sequence[Measurement], notes: Mapping[str, str])
 
 def ratio(measured: Sequence[Measurement], ours: str, theirs: str) -> float | None:
     """How many times as fast we are; None where one of the two was not run."""
-    rates = {each.peer: each.rate for each in measured}
-    return round(rates[ours] / rates[theirs], 3) if {ours, theirs} <= rates.keys() else None
+    lead = {each.peer: each.lead for each in measured}.get(theirs)
+    return None if lead is None or measured[0].peer != ours else round(lead, 3)
 
 
 def save(
@@ -140,12 +145,18 @@ def _median_of(values: Sequence[float | None]) -> float | None:
     return median(known) if known else None
 
 
+def _lead(first: Sequence[Measurement], runs: Sequence[Measurement]) -> float | None:
+    if first[0].scale is not None:
+        return None
+    return median(ours.rate / theirs.rate for ours, theirs in zip(first, runs, strict=True))
+
+
 def _cells(measured: Measurement, first: Measurement) -> tuple[str, ...]:
     latencies = (measured.p50_ms, measured.p99_ms) if _timed([first, measured]) else ()
     return (
         measured.peer,
         f"{measured.rate:,.0f}",
-        *([f"{first.rate / measured.rate:.2f}"] if first.scale is None else []),
+        *(["" if measured.lead is None else f"{measured.lead:.2f}"] if first.scale is None else []),
         f"{measured.cpu_seconds_per_10k:.2f}",
         f"{measured.peak_rss_mib:.0f}",
         *("" if value is None else f"{value:,.1f}" for value in latencies),

@@ -99,15 +99,23 @@ class Broker:
 
     async def faults(self, topic: str, uploads_topic: str, events: int, group: str) -> str:
         """What is wrong with the decisions and the group's offsets; empty where nothing is."""
-        # Waited for first: a transaction's marker has an offset, too, and looked like a decision until now.
         committed = await self._committed(group, uploads_topic, events)
-        causes = Counter(each.cause for each in await self.caused(topic))
+        causes = await self._causes(topic, events)
         counts = {
             "missing": events - len(causes),
             "doubled": causes.total() - len(causes),
             "not committed": events - committed,
         }
         return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+    async def _causes(self, topic: str, wanted: int) -> Counter[bytes]:
+        # A transaction's marker has an offset, too, and looked like a decision until now.
+        deadline = time.monotonic() + COMMIT_PATIENCE
+        while True:
+            causes = Counter(each.cause for each in await self.caused(topic))
+            if len(causes) >= wanted or time.monotonic() > deadline:
+                return causes
+            await asyncio.sleep(LOOKED_AT_EVERY)
 
     async def caused(self, topic: str) -> list[Caused]:
         """The records of a topic that another event caused."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks import scaling
 from benchmarks.plots import draw
-from benchmarks.results import Measurement, fill, load, save
+from benchmarks.results import Measurement, fill, load, medians, ratio, save
 
 ROOT = Path(__file__).parents[2]
 PAGE, RESULTS = ROOT / "docs" / "performance.md", ROOT / "benchmarks" / "results" / "latest.json"
@@ -34,12 +34,27 @@ def test_only_timed_areas_show_latencies(tmp_path: Path) -> None:
     file, page = tmp_path / "results.json", tmp_path / "page.md"
     page.write_text("<!-- one -->\n\nold\n\n<!-- two -->\n\nold\n\nend\n")
     save(file, "one", [Measurement("a", 1, 2, 3)], {}, {})
-    save(file, "two", [Measurement("c", 10, 2, 3, 4, 5), Measurement("d", 5, 2, 3)], {}, {})
+    two = [Measurement("c", 10, 2, 3, 4, 5, lead=1.0), Measurement("d", 5, 2, 3, lead=2.0)]
+    save(file, "two", two, {}, {})
     fill(page, file)
-    one, _, two = page.read_text().partition("<!-- two -->")
-    assert "p50" not in one
-    assert "| c | 10 | 1.00 | 2.00 | 3 | 4.0 | 5.0 |\n| d | 5 | 2.00 | 2.00 | 3 |  |  |" in two
-    assert two.endswith("\n\nend\n")
+    before, _, after = page.read_text().partition("<!-- two -->")
+    assert "p50" not in before
+    assert "| c | 10 | 1.00 | 2.00 | 3 | 4.0 | 5.0 |\n| d | 5 | 2.00 | 2.00 | 3 |  |  |" in after
+    assert after.endswith("\n\nend\n")
+
+
+def test_peers_are_compared_within_each_rotation() -> None:
+    ours, theirs = (10, 4, 9), (5, 4, 3)
+    runs = [
+        Measurement(peer, rate, 1, 1)
+        for pair in zip(ours, theirs, strict=True)
+        for peer, rate in zip("ab", pair, strict=True)
+    ]
+    measured = medians(runs)
+    assert [(each.rate, each.lead) for each in measured] == [(9, 1), (4, 2)]
+    assert ratio(measured, "a", "b") == 2
+    assert ratio(measured, "a", "c") is None
+    assert ratio(measured[1:], "a", "b") is None
 
 
 def test_what_is_of_ours_alone_has_no_ratio(tmp_path: Path) -> None:
