@@ -50,14 +50,19 @@ where media_jobs.media_id = said.media_id and media_jobs.state in ('awaiting_upl
 returning media_jobs.*;
 
 -- name: reserve(media_ids, buckets, keys)
--- Those that have their place now: one upload a place. Fails where another session takes one meanwhile: the
--- pair is unique.
+-- Those that have their place now: one upload a place, and whoever has it already keeps it. Fails where another
+-- session takes one meanwhile: the pair is unique.
 update media_jobs
 set destination_bucket = place.bucket, destination_key = place.key
 from (
     select distinct on (bucket, key) media_id, bucket, key
     from unnest(cast(:media_ids as uuid[]), cast(:buckets as text[]), cast(:keys as text[]))
         as wanted (media_id, bucket, key)
+    order by bucket, key, not exists (
+        select from media_jobs as holder
+        where holder.media_id = wanted.media_id
+            and holder.destination_bucket = wanted.bucket and holder.destination_key = wanted.key
+    )
 ) as place
 where media_jobs.media_id = place.media_id and media_jobs.state = 'approved' and not exists (
     select from media_jobs as other

@@ -1,5 +1,7 @@
 """A crash after any step, then the same decision again: everything ends in the same place, once."""
 
+import asyncio
+
 import pytest
 
 from mediagate.events import Outcome
@@ -84,3 +86,20 @@ async def test_a_reserved_name_is_kept_even_if_a_better_one_becomes_free(
 
     bucket = scene.settings.buckets["post"]
     assert scene.everywhere() == {bucket: [f"photo-{second.media_id.hex[:8]}.jpg"]}
+
+
+async def test_whoever_has_copied_to_a_name_keeps_it_beside_others_who_want_it(
+    scene: Scene, effects: Effects, crashing: Crashing
+) -> None:
+    first, others = scene.upload(), [scene.upload() for _ in range(12)]
+    with pytest.raises(Crash):
+        await crashing(4).carry_out(decision(first, Outcome.APPROVED))  # its copy is photo.jpg
+    uploads = [*others[:6], first, *others[6:]]
+
+    await asyncio.gather(*(effects.carry_out(decision(upload, Outcome.APPROVED)) for upload in uploads))
+
+    ((_, keys),) = scene.everywhere().items()
+    assert len(keys) == len(uploads)
+    item = await scene.row("media_items", first.media_id)
+    assert item is not None
+    assert item["key"] == "photo.jpg"
