@@ -121,7 +121,7 @@ class SweepBenchmark:
                 with running(OURS.prepare(), environment, cores()[0], log) as usage:
                     await broker.joined(name, 1)
                     async with self._coming(live):
-                        alone = await self._swept(live, begun)
+                        alone = await self._swept(live, begun, usage)
                         # What comes last waits for its window to fill, and none of it is measured.
                         await broker.until(decisions, self._owed + len(live.started), [usage])
                     await broker.until(decisions, self._owed + len(live.started), [usage])
@@ -148,14 +148,15 @@ class SweepBenchmark:
             stop.set()
             await coming
 
-    async def _swept(self, live: Live, begun: datetime) -> Phase:
+    async def _swept(self, live: Live, begun: datetime, usage: Usage) -> Phase:
         """Has rows be owed and swept; when the uploads were alone."""
         started = time.time()
         await asyncio.sleep(ALONE)
         alone = Phase(started + WARM, time.time())
         await live.pool.execute(OWE)
         async with asyncio.timeout(DEADLINE):
-            while await live.pool.fetchval(STILL_OWED, begun):  # noqa: ASYNC110
+            while await live.pool.fetchval(STILL_OWED, begun):
+                usage.check()
                 await asyncio.sleep(LOOKED_AT_EVERY)
         return alone
 
