@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import md5, sha256
 from itertools import pairwise
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID, uuid5
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,6 +19,8 @@ from benchmarks.machine import Usage
 from mediagate.event_examples import COMPLETED_AT, UPLOAD
 from mediagate.events import Event, EventType, OutgoingRecord, UploadCompleted, encode, event_id
 from mediagate.publisher import KafkaPublisher
+
+Found = TypeVar("Found")
 
 PARTITIONS = 4
 NAMESPACE = UUID("0d2a4f4e-7a0c-4b5b-9a53-3a0b6a4a8f10")
@@ -99,8 +101,11 @@ class Broker:
 
     async def faults(self, topic: str, uploads_topic: str, events: int, group: str) -> str:
         """What is wrong with the decisions and the group's offsets; empty where nothing is."""
-        committed = await self._committed(group, uploads_topic, events)
-        causes = await self._causes(topic, events)
+        committed = await _patiently(
+            lambda: self._committed(group, uploads_topic), lambda offsets: offsets >= events
+        )
+        # A transaction's marker has an offset, too, and looked like a decision until now.
+        causes = await _patiently(lambda: self._causes(topic), lambda found: len(found) >= events)
         counts = {
             "missing": events - len(causes),
             "doubled": causes.total() - len(causes),
@@ -108,14 +113,8 @@ class Broker:
         }
         return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
-    async def _causes(self, topic: str, wanted: int) -> Counter[bytes]:
-        # A transaction's marker has an offset, too, and looked like a decision until now.
-        deadline = time.monotonic() + COMMIT_PATIENCE
-        while True:
-            causes = Counter(each.cause for each in await self.caused(topic))
-            if len(causes) >= wanted or time.monotonic() > deadline:
-                return causes
-            await asyncio.sleep(LOOKED_AT_EVERY)
+    async def _causes(self, topic: str) -> Counter[bytes]:
+        return Counter(each.cause for each in await self.caused(topic))
 
     async def caused(self, topic: str) -> list[Caused]:
         """The records of a topic that another event caused."""
@@ -159,15 +158,10 @@ class Broker:
     def _partitions_of(self, topic: str) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for number in range(self._partitions)]
 
-    async def _committed(self, group: str, topic: str, wanted: int) -> int:
-        deadline = time.monotonic() + COMMIT_PATIENCE
-        while True:
-            offsets = await self._admin.list_consumer_group_offsets(group)
-            stored = [offset.offset for place, offset in offsets.items() if place.topic == topic]
-            committed = sum(int(offset) for offset in stored if offset > 0)
-            if committed >= wanted or time.monotonic() > deadline:
-                return committed
-            await asyncio.sleep(LOOKED_AT_EVERY)
+    async def _committed(self, group: str, topic: str) -> int:
+        offsets = await self._admin.list_consumer_group_offsets(group)
+        stored = [offset.offset for place, offset in offsets.items() if place.topic == topic]
+        return sum(int(offset) for offset in stored if offset > 0)
 
 
 def upload(number: int) -> UploadCompleted:
@@ -209,6 +203,14 @@ def reached(progress: Sequence[Progress], decisions: float) -> float:
             share = (decisions - before.decisions) / (after.decisions - before.decisions)
             return before.at + share * (after.at - before.at)
     raise ValueError(f"{decisions} decisions were never reached")
+
+
+async def _patiently(look: Callable[[], Awaitable[Found]], enough: Callable[[Found], bool]) -> Found:
+    """What there is once it is enough, or when patience ends."""
+    deadline = time.monotonic() + COMMIT_PATIENCE
+    while not enough(found := await look()) and time.monotonic() <= deadline:  # noqa: ASYNC110
+        await asyncio.sleep(LOOKED_AT_EVERY)
+    return found
 
 
 def _is_led(described: Mapping[str, Any]) -> bool:

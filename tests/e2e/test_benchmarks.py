@@ -11,10 +11,7 @@ TIMEOUT = 300
 
 
 def run_of(directory: Path, area: str, *options: str) -> dict[str, Any]:
-    """What one small rotation wrote; all of it was measured.
-
-    Rates of so little work may be below zero, where what a start takes is left out of them.
-    """
+    """What one small rotation wrote; all of it was measured."""
     file = directory / "results.json"
     common = ["--rotations", "1", "--results", str(file)]
     command = [sys.executable, "-m", "benchmarks", area, *common, *options]
@@ -22,7 +19,9 @@ def run_of(directory: Path, area: str, *options: str) -> dict[str, Any]:
     assert ran.returncode == 0, ran.stderr.decode()
     results: dict[str, Any] = json.loads(file.read_text())
     rows = [row for rows in results["areas"].values() for row in rows]
-    assert all(row["rate"] and row["peak_rss_mib"] > 0 for row in rows)
+    assert all(row["peak_rss_mib"] > 0 for row in rows)
+    # What its start takes is left out of a replay's rates: of so few events they may be below zero.
+    assert area == "replay" or all(row["rate"] > 0 for row in rows)
     return results
 
 

@@ -36,6 +36,7 @@ async def check_that_all_ended_once(scene: Scene, events: Sequence[Event[Decisio
         ends.add((row["bucket"], row["key"]))
     assert {(bucket, key) for bucket, keys in scene.everywhere().items() for key in keys} == ends
     assert len(ends) == len(events)
+    assert scene.keys(scene.settings.temp_bucket) == []
 
 
 async def test_carries_out_what_it_reads_and_drains_when_it_is_told_to(
