@@ -79,7 +79,10 @@ class MediaPool:
         return [results[index] for index in range(len(items))]
 
     async def run(self, function: Callable[[Item], Result | Unscannable], item: Item) -> Result | Unscannable:
-        """The function's result, or Unscannable where it crashes or hangs; MediagateErrors propagate."""
+        """The function's result, or Unscannable where it crashes or hangs; MediagateErrors propagate.
+
+        TransientError where the wall clock jumps meanwhile.
+        """
         for _ in range(CRASHES_ALLOWED + 1):
             try:
                 async with self._free:
@@ -91,7 +94,8 @@ class MediaPool:
     async def _call(
         self, function: Callable[[Item], Result | Unscannable], item: Item
     ) -> Result | Unscannable:
-        pool = self._pool
+        pool, monotonic = self._pool, asyncio.get_running_loop().time
+        started = monotonic()
         try:
             future = asyncio.wrap_future(pool.schedule(function, args=(item,), timeout=self._deadline))
             # Never cancelled: pebble could then kill the process while it is at the next item already.
@@ -99,7 +103,9 @@ class MediaPool:
             if not done:
                 raise BrokenProcessPool("no answer")
             return future.result()
-        except TimeoutError:
+        except TimeoutError as error:
+            if monotonic() - started < self._deadline:  # pebble goes by the wall clock
+                raise TransientError("media pool: the wall clock jumped") from error
             return Unscannable(Reason.SCAN_TIMEOUT.value)
         except RuntimeError as error:  # pebble's answer once it has lost track of its processes
             if self._closed:

@@ -126,11 +126,12 @@ def violations(evidence: Evidence) -> list[str]:
 
 def _ends(evidence: Evidence) -> Iterator[str]:
     """accepted = published + quarantined + needs_review + unscannable + expired, each as the script says."""
-    jobs = {str(job["media_id"]): job["state"] for job in evidence.jobs}
+    jobs = {str(job["media_id"]): job for job in evidence.jobs}
     wanted = {each.media_id: each.end for each in evidence.accepted}
     for media_id, end in wanted.items():
-        if jobs.get(media_id) != end:
-            yield f"{media_id} is {jobs.get(media_id, 'unknown')}, and must be {end}"
+        job = jobs.get(media_id, {"state": "unknown"})
+        if job["state"] != end:
+            yield f"{media_id} is {job['state']}, and must be {end}: {job.get('decision')}"
     for media_id in jobs.keys() - wanted.keys():
         yield f"{media_id} was never accepted"
 

@@ -3,10 +3,13 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -77,6 +80,16 @@ async def test_a_hang_ends_at_its_deadline_and_the_others_go_on() -> None:
         results = await impatient.map(media_processes.hang_if_odd, [0, 1, 2])
 
     assert results == [0, Unscannable(Reason.SCAN_TIMEOUT), 2]
+
+
+async def test_a_wall_clock_that_jumps_is_not_the_items_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    leaping = SimpleNamespace(time=count(step=3600).__next__, sleep=time.sleep)
+    with MediaPool(streams_settings()) as pool:
+        with monkeypatch.context() as patched, pytest.raises(TransientError, match="wall clock"):
+            patched.setattr("pebble.pool.process.time", leaping)
+            await pool.run(media_processes.hang_if_odd, 1)
+
+        assert await pool.run(media_processes.hang_if_odd, 2) == 2
 
 
 async def test_every_item_that_ends_is_a_sign_of_life() -> None:
