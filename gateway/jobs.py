@@ -69,7 +69,7 @@ class NewJob(NamedTuple):
     key: str
     caller: str
     idempotency_key: str | None
-    request_fingerprint: str
+    request_fingerprint: str | None
     created_at: datetime
     url_expires_at: datetime
 

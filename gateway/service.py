@@ -138,7 +138,7 @@ class UploadService:
             key=temp_key(media_id),
             caller=caller.subject,
             idempotency_key=idempotency_key,
-            request_fingerprint=fingerprint(json_of(request)),
+            request_fingerprint=None if idempotency_key is None else fingerprint(json_of(request)),
             created_at=now,
             url_expires_at=now + self._terms.url_expires,
         )
