@@ -87,7 +87,7 @@ class Recovery:
     async def _publish_owed(self) -> None:
         before = self._now() - PUBLISH_GRACE
         async with self._pace(*MediaType) as pace:
-            async for rows in self._pages(self._queries.unpublished, before):
+            async for rows in self._pages(self._queries.unpublished, before=before):
                 await self._publish_first(rows)
                 metrics.RECOVERED.labels("published").inc(len(rows))
                 if not await pace.sent(len(rows)):
@@ -99,7 +99,9 @@ class Recovery:
         before = self._now() - self._settings.recovery_cooldown
         last = self._settings.recovery_max_attempts
         async with self._pace(media_type) as pace:
-            async for rows in self._pages(self._queries.undecided, before, media_type.value):
+            async for rows in self._pages(
+                self._queries.undecided, before=before, media_type=media_type.value
+            ):
                 if spent := [row for row in rows if row["attempts"] >= last]:
                     await self._give_up(spent)
                 if left := [row for row in rows if row["attempts"] < last]:
@@ -199,13 +201,12 @@ class Recovery:
             monotonic,
         )
 
-    async def _pages(self, query: Any, *terms: Any) -> AsyncIterator[Sequence[Any]]:
+    async def _pages(self, query: Callable[..., Any], **terms: Any) -> AsyncIterator[Sequence[Any]]:
         """All rows, a batch at a time, each row once: what a batch is helped with may leave it as it is."""
-        place = (BEGINNING, NO_ID)
-        # By asyncpg itself: aiosql fetches 50 rows at a time, in a transaction.
-        while rows := await self._database.fetch(query.sql, *terms, *place, BATCH):
+        place = {"made": BEGINNING, "media_id": NO_ID}
+        while rows := await self._rows(query(self._database, **terms, **place, batch=BATCH)):
             yield rows
-            place = (rows[-1]["created_at"], rows[-1]["media_id"])
+            place = {"made": rows[-1]["created_at"], "media_id": rows[-1]["media_id"]}
 
     async def _rows(self, query: Any) -> list[Any]:
         return [row async for row in query]
