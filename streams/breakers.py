@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import structlog
 from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import OpenedState
+from purgatory.domain.model import HalfOpenedState, OpenedState
 
 from mediagate import metrics
 from mediagate.errors import RefusedError, StopError, TransientError
@@ -109,6 +109,9 @@ class GuardedScanner:
             return await self._counted(breaker, call)
 
     async def _counted(self, breaker: Any, call: Callable[[], Awaitable[Answer]]) -> Answer:
+        # purgatory goes by the wall clock: set back, it would leave the scanner alone for as much longer.
+        if breaker.context.state == OPENED and time.time() < breaker.context.opened_at:
+            breaker.context.set_state(HalfOpenedState())
         try:
             async with breaker:
                 if breaker.context.state != CLOSED and self.probe is not None:

@@ -89,9 +89,9 @@ class Broker:
     async def until(self, topic: str, decisions: int, of: Sequence[Usage]) -> list[Progress]:
         """How the decisions came, until there were so many; raises RuntimeError where a process has ended."""
         partitions = self._partitions_of(topic)
-        seen: list[Progress] = []
+        seen = [Progress(time.time(), 0)]  # a small run may be half over at the first look
         async with asyncio.timeout(DEADLINE):
-            while not seen or seen[-1].decisions < decisions:
+            while seen[-1].decisions < decisions:
                 ends = await self._consumer.end_offsets(partitions)
                 seen.append(Progress(time.time(), sum(ends.values())))
                 for each in of:

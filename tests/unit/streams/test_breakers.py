@@ -1,6 +1,7 @@
 """A scanner behind its breaker: what it answers when the scanner fails, refuses, or is not trusted."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -70,6 +71,19 @@ async def test_an_answer_in_between_forgives_earlier_failures() -> None:
         scanner.failures.extend(down(1))
     assert list(await guarded.scan(items("a"))) == [Unavailable("unavailable")]
     assert list(await guarded.scan(items("a"))) == [HARMLESS]
+
+
+async def test_a_wall_clock_that_is_set_back_leaves_nobody_alone_for_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    guarded = GuardedScanner(ScriptedScanner(failures=down(1)), 1, LONG)
+    await guarded.scan(items("a"))
+    assert isinstance((await guarded.scan(items("a")))[0], Unavailable)
+    an_hour_ago = time.time() - 3600
+    monkeypatch.setattr(time, "time", lambda: an_hour_ago)
+
+    assert list(await guarded.scan(items("a"))) == [HARMLESS]
+    assert BREAKER.labels("scripted")._value.get() == 0
 
 
 async def test_one_probe_closes_the_breaker() -> None:
