@@ -17,6 +17,9 @@ CONNECT_TIMEOUT = 10.0
 ACQUIRE_DEADLINE = 15.0
 """Seconds that a connection of the pool is waited for."""
 
+EACH_TIME_ANEW = {"plan_cache_mode": "force_custom_plan"}
+"""A plan that was kept while a table was small reads all of it later, until PostgreSQL has analysed it again."""
+
 UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -63,6 +66,7 @@ async def connect(url: str, size: int) -> "asyncpg.Pool[asyncpg.Record]":
                 timeout=CONNECT_TIMEOUT,
                 init=_set_codecs,
                 reset=_leave_as_it_is,
+                server_settings=EACH_TIME_ANEW,
             )
     except (*UNAVAILABLE, asyncpg.InvalidPasswordError, asyncpg.InvalidCatalogNameError) as error:
         raise TransientError(f"PostgreSQL does not answer: {str(error) or type(error).__name__}") from error

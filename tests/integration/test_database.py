@@ -67,3 +67,24 @@ async def test_a_transaction_that_fails_is_undone(pool: "asyncpg.Pool[asyncpg.Re
             await connection.execute("select nothing_of_that_name")
 
     assert await pool.fetchval("select to_regclass('made')") is None
+
+
+async def test_a_statement_is_planned_for_the_table_as_it_is_now(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    async with pool.acquire() as connection:
+        await connection.execute("create temporary table known (id int primary key)")
+        await connection.execute("insert into known select generate_series(1, 50)")
+        await connection.execute("analyze known")
+        await connection.execute("prepare look as select id from known where id = $1")
+        for _ in range(10):
+            await connection.execute("execute look(1)")
+        await connection.execute("insert into known select generate_series(51, 50_000)")
+        plan = await connection.fetch("explain execute look(1)")
+
+    assert "Index" in plan[0][0]
+
+
+async def test_nor_does_the_end_of_a_session_change_that(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    async with session(pool):
+        pass
+
+    assert await pool.fetchval("show plan_cache_mode") == "force_custom_plan"
