@@ -18,7 +18,7 @@ ACQUIRE_DEADLINE = 15.0
 """Seconds that a connection of the pool is waited for."""
 
 EACH_TIME_ANEW = {"plan_cache_mode": "force_custom_plan"}
-"""A plan that was kept while a table was small reads all of it later, until PostgreSQL has analysed it again."""
+"""A plan kept from when a table was small reads all of it, until PostgreSQL has analysed it again."""
 
 UNAVAILABLE = (
     asyncpg.PostgresConnectionError,

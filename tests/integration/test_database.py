@@ -69,7 +69,7 @@ async def test_a_transaction_that_fails_is_undone(pool: "asyncpg.Pool[asyncpg.Re
     assert await pool.fetchval("select to_regclass('made')") is None
 
 
-async def test_a_statement_is_planned_for_the_table_as_it_is_now(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+async def test_statements_are_planned_for_tables_as_they_are(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
     async with pool.acquire() as connection:
         await connection.execute("create temporary table known (id int primary key)")
         await connection.execute("insert into known select generate_series(1, 50)")
